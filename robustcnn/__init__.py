@@ -1,0 +1,56 @@
+"""How robust is this CNN, and can I trust the number?"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from robustcnn.checkpoint import load as load_checkpoint
+    from robustcnn.data import Augment, DataConfig, ResidentDataset, load
+    from robustcnn.evaluate import predict, score
+    from robustcnn.models import build, describe
+    from robustcnn.spec import ImageSpec
+    from robustcnn.train import FitConfig, OptimConfig, Standard, fit
+
+# The public names and where they live, fetched on first use: `robustcnn --help` need not wait for torch.
+_HOMES = {
+    "Augment": "data",
+    "DataConfig": "data",
+    "FitConfig": "train",
+    "ImageSpec": "spec",
+    "OptimConfig": "train",
+    "ResidentDataset": "data",
+    "Standard": "train",
+    "build": "models",
+    "describe": "models",
+    "fit": "train",
+    "load": "data",
+    "predict": "evaluate",
+    "score": "evaluate",
+}
+
+__all__ = [
+    "Augment",
+    "DataConfig",
+    "FitConfig",
+    "ImageSpec",
+    "OptimConfig",
+    "ResidentDataset",
+    "Standard",
+    "build",
+    "describe",
+    "fit",
+    "load",
+    "load_checkpoint",
+    "predict",
+    "score",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "load_checkpoint":
+        return import_module("robustcnn.checkpoint").load
+    if name in _HOMES:
+        return getattr(import_module(f"robustcnn.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'robustcnn' has no attribute {name!r}")

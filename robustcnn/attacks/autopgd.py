@@ -1,0 +1,126 @@
+"""AutoPGD: gradient ascent that finds its own step sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
+from robustcnn.attacks.base import Guarded, Slope, exact_logits, input_gradient
+from robustcnn.attacks.standing import Standing
+from robustcnn.attacks.targets import runner_up
+from robustcnn.losses import LossName, attack_loss
+from robustcnn.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class APGD(Guarded):
+    """Gradient ascent with momentum whose step size follows its own progress (Croce & Hein 2020; 2021 for l1)."""
+
+    steps: int = 100
+    """Gradients taken in one restart."""
+    restarts: int = 1
+    """Random starts, each for the examples that still stand."""
+    loss: LossName = "ce"
+    """What to climb: cross-entropy, margin of the logits, or difference of logits ratio."""
+    targets: int = 0
+    """Aim at this many wrong classes in turn, the likeliest first; 0 aims at none in particular."""
+    eot: int = 1
+    """Forward passes whose mean gradient is taken; more than 1 for models that draw random numbers."""
+    rho: float = 0.75
+    """Share of steps that must raise the loss if the step size is to stay; not used for l1."""
+    relax: bool = True
+    """l1 only: first search in balls three and two times as large."""
+    stop: bool = True
+    """Keep the first fooled image of an example and go on with the others; else keep the worst of all."""
+
+    def __post_init__(self) -> None:
+        for name, count in {"steps": self.steps, "restarts": self.restarts, "eot": self.eot}.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+        if self.targets < 0:
+            raise ValueError(f"targets must be 0 (none) or a number of classes, got {self.targets}")
+        if not 0 < self.rho <= 1:
+            raise ValueError(f"rho must lie in (0, 1], got {self.rho:g}")
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        standing = Standing(model, images, labels, stop=self.stop)
+        logits = exact_logits(model, images)
+        if self.stop:
+            standing.see(images, torch.zeros_like(logits[:, 0]), logits, ranked=False)
+            standing.dismiss()
+        for aims in self._aims(logits, labels):
+            if not len(standing):
+                break
+            self._restart(standing, aims, threat, generator)
+        return standing.worst
+
+    def _aims(self, logits: Tensor, labels: Tensor) -> Iterator[Tensor | None]:
+        """One entry a restart: the class that each example is to be led to, if any."""
+        if not self.targets:
+            yield from [None] * self.restarts
+        for rank in range(1, min(self.targets, logits.shape[1] - 1) + 1):
+            yield from [runner_up(logits, labels, rank)] * self.restarts
+
+    def _restart(
+        self, standing: Standing, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
+    ) -> None:
+        best = None
+        for ball, steps in self._phases(threat):
+            origin = standing.images[standing.rows]
+            start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
+            slope = self._look(standing, start, aims)
+            kind = SparseRun if threat.sparse else DenseRun
+            run = kind.begin(origin, start, slope, ball, fresh=best is None)
+            # What fools in a larger ball counts for nothing but as a start.
+            if ball == threat:
+                standing.see(start, slope.loss, slope.logits)
+            best = self._climb(run, standing, aims, ball, steps, watched=ball == threat)
+
+    def _climb(
+        self,
+        run: DenseRun | SparseRun,
+        standing: Standing,
+        aims: Tensor | None,
+        threat: ThreatModel,
+        steps: int,
+        *,
+        watched: bool,
+    ) -> Tensor:
+        """The point of greatest loss for each of those who still stand at the end."""
+        reviewed, checkpoints = 0, run.checkpoints(steps)
+        for step in range(1, steps + 1):
+            images = run.propose(threat, first=step == 1)
+            slope = self._look(standing, images, aims)
+            run.arrive(images, slope)
+            if watched:
+                standing.see(images, slope.loss, slope.logits)
+                stay = standing.dismiss() if step == steps and self.stop else standing.leave(step)
+                if stay is not None:
+                    run.keep(stay)
+                if not len(standing):
+                    break
+            if step in checkpoints:
+                run.review(steps=step - reviewed, rho=self.rho)
+                reviewed = step
+        return run.best
+
+    def _look(self, standing: Standing, images: Tensor, aims: Tensor | None) -> Slope:
+        labels = standing.labels[standing.rows]
+        targets = None if aims is None else aims[standing.rows]
+        return input_gradient(
+            standing.model, images, lambda logits: attack_loss(self.loss, logits, labels, targets), draws=self.eot
+        )
+
+    def _phases(self, threat: ThreatModel) -> list[tuple[ThreatModel, int]]:
+        """Balls to search one after the other, and for how many steps."""
+        early = int(0.3 * self.steps)
+        if not (threat.sparse and self.relax and early):
+            return [(threat, self.steps)]
+        wide, middle = (replace(threat, eps=factor * threat.eps) for factor in (3, 2))
+        return [(wide, early), (middle, early), (threat, self.steps - 2 * early)]

@@ -1,0 +1,169 @@
+"""What every attack is, and what happens round each of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import fields
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.runtime import evaluating, frozen_weights, seeded
+from robustcnn.threat import ThreatModel
+
+
+class Attack(Protocol):
+    """Images (N, ...) in [0, 1] and labels (N,) in, images inside the threat's ball out."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor: ...
+
+
+class Guarded(ABC):
+    """An attack that only has to `search`: what comes in is checked, and what is changed is put back.
+
+    A training loop that vouches for its batches, and keeps the model in evaluation mode with frozen weights itself,
+    may call `search` directly.
+    """
+
+    __slots__ = ()
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        check_batch(images, labels, threat)
+        # Tensors made under inference_mode can never be differentiated, not even after it.
+        with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
+            images = images.clone() if images.is_inference() else images.detach()
+            labels = labels.clone() if labels.is_inference() else labels
+            if not len(images) or threat.eps == 0:
+                return images.clone()
+            check_classes(model(images[:1]), labels)
+            generator = seeded(0, images.device) if generator is None else generator
+            return threat.project(self.search(model, images, labels, threat, generator), images)
+
+    @abstractmethod
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        """The attack itself, called with gradients off, the model in evaluation mode and its weights frozen."""
+
+    def __repr__(self) -> str:
+        """The name, and the fields that differ from their defaults: short enough for a table."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        usual = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
+        shown = (f"{name}={value!r}" for name, value in values.items() if value != usual[name])
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def check_batch(images: Tensor, labels: Tensor, threat: ThreatModel) -> None:
+    """Refuse what no attack can work on."""
+    low, high = threat.bounds
+    if not images.is_floating_point():
+        raise ValueError(f"images must be float pixels in [{low:g}, {high:g}], got {images.dtype} (divide by 255)")
+    if images.ndim < 2 or labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise ValueError(
+            f"labels must be int64 of shape (N,) for images (N, ...), got {labels.dtype} {tuple(labels.shape)} "
+            f"for images {tuple(images.shape)}"
+        )
+    if labels.device != images.device:
+        raise ValueError(f"labels are on {labels.device}, images on {images.device}: use labels.to(images.device)")
+    if not len(images):
+        return
+    least, most = torch.stack(images.aminmax()).tolist()
+    # Written so that NaN fails too.
+    if not (least >= low and most <= high):
+        cure = "divide by 255" if low <= least and 1 < most <= 255 else "leave normalisation to the model"
+        raise ValueError(f"images must lie in [{low:g}, {high:g}], got values in [{least:.4g}, {most:.4g}] ({cure})")
+
+
+def check_classes(logits: Tensor, labels: Tensor) -> None:
+    """Refuse labels that the model has no logit for."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise ValueError(f"model must return logits (N, K) with K >= 2, got {tuple(logits.shape)} for one image")
+    least, most = torch.stack(labels.aminmax()).tolist()
+    if least < 0 or most >= logits.shape[1]:
+        raise ValueError(
+            f"labels must lie in 0..{logits.shape[1] - 1}, one of the model's {logits.shape[1]} classes, "
+            f"got {least}..{most}"
+        )
+
+
+class Slope(NamedTuple):
+    """One look at the model: what it says of the images, and the way up."""
+
+    loss: Tensor
+    """Per example (N,)."""
+    logits: Tensor
+    gradient: Tensor
+    """Of the summed loss, shaped like the images; what is not a number counts as no slope."""
+
+
+def input_gradient(
+    model: Callable[[Tensor], Tensor], images: Tensor, loss: Callable[[Tensor], Tensor], *, draws: int = 1
+) -> Slope:
+    """Loss of the logits, one an example, and its gradient with respect to the images alone.
+
+    More than one of the `draws` is for models that draw random numbers (Athalye et al. 2018): the mean of all is given.
+    """
+    slopes = [_slope(model, images, loss) for _ in range(draws)]
+    return slopes[0] if draws == 1 else Slope(*(torch.stack(part).mean(0) for part in zip(*slopes, strict=True)))
+
+
+def _slope(model: Callable[[Tensor], Tensor], images: Tensor, loss: Callable[[Tensor], Tensor]) -> Slope:
+    leaf = images.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model(leaf)
+        values = loss(logits)
+    gradient = _gradient(values, leaf)
+    return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0))
+
+
+def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
+    refusal = (
+        "the model cannot be differentiated with respect to its input, so that gradient attacks do not apply: "
+        "use the black-box attacks (Square, noise)"
+    )
+    if not values.requires_grad:
+        raise ValueError(refusal)
+    try:
+        # grad, not backward(): the weights' .grad belongs to the training step.
+        (gradient,) = torch.autograd.grad(values, leaf, torch.ones_like(values), allow_unused=True)
+    except RuntimeError as error:
+        if "derivative" not in str(error):
+            raise
+        raise ValueError(refusal) from error
+    if gradient is None:
+        raise ValueError(refusal)
+    return gradient
+
+
+def is_fooled(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether the predicted class is not the true one."""
+    return logits.argmax(1) != labels
+
+
+def exact_logits(model: nn.Module, images: Tensor) -> Tensor:
+    """The logits that count: those of `model.exact` when the model is a fast view of another, else its own."""
+    exact: Callable[[Tensor], Tensor] = getattr(model, "exact", model)
+    return exact(images)
+
+
+def spread(values: Tensor, images: Tensor) -> Tensor:
+    """One value an example, shaped to broadcast against the images."""
+    return values.view(-1, *[1] * (images.ndim - 1))

@@ -1,0 +1,59 @@
+"""DeepFool (Moosavi-Dezfooli et al. 2016): walk to the nearest linearised boundary until it is crossed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Guarded
+from robustcnn.attacks.closest import Closest
+from robustcnn.attacks.hyperplane import onto_hyperplane
+from robustcnn.attacks.linearise import check_differentiable, nearest
+from robustcnn.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class DeepFool(Guarded):
+    """The first perturbation that fools, cut to the ball when it is larger than eps."""
+
+    steps: int = 50
+    """Linearisations at most."""
+    overshoot: float = 0.02
+    """Share by which each step is lengthened to cross the boundary."""
+    candidates: int = 10
+    """Likeliest other classes whose boundaries are considered."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.candidates < 1:
+            raise ValueError(f"steps and candidates must be at least 1, got {self.steps} and {self.candidates}")
+        if self.overshoot < 0:
+            raise ValueError(f"overshoot must be at least 0, got {self.overshoot:g}")
+
+    def search(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Tensor:
+        check_differentiable(model, images)
+        closest = Closest(model, images, labels, threat)
+        closest.offer(images, model(images))
+        rows, part, point = torch.arange(len(images), device=images.device), closest, images
+        for _ in range(self.steps):
+            stay = part.standing()
+            if not len(stay):
+                break
+            rows, part, point = rows[stay], part.subset(stay), point[stay]
+            plane = nearest(model, point, part.labels, threat, candidates=self.candidates)
+            # A step that is clipped only afterwards stops short of the plane, and a sum of such steps never crosses it.
+            crossing = onto_hyperplane(
+                point, plane.normal, plane.gap.to(point.dtype), norm=threat.norm, bounds=threat.bounds
+            )
+            point = (point + (1 + self.overshoot) * (crossing - point)).clamp(*threat.bounds)
+            part.offer(point, model(point))
+            closest.absorb(part, rows)
+        return closest.best

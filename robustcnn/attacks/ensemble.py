@@ -1,0 +1,154 @@
+"""Several attacks as one: the worst case for each example, and which attack it was that broke it."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.autopgd import APGD
+from robustcnn.attacks.base import Attack, Guarded, check_batch, exact_logits, is_fooled
+from robustcnn.attacks.fab import FAB
+from robustcnn.attacks.square import Square
+from robustcnn.losses import LossName, margin
+from robustcnn.runtime import evaluating, seeded
+from robustcnn.threat import ThreatModel
+
+Version = Literal["standard", "plus", "rand"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What an ensemble found for each example."""
+
+    images: Tensor
+    """Adversarial where an attack succeeded, else the image that came nearest to it."""
+    broken_by: Tensor
+    """Index (N,) into `names`; -1 where the model stands."""
+    names: tuple[str, ...]
+    """`clean` (wrong without any attack), then the attacks in the order in which they ran."""
+
+    @property
+    def standing(self) -> Tensor:
+        """Which examples (N,) no attack broke."""
+        return self.broken_by < 0
+
+    def counts(self) -> dict[str, int]:
+        """How many examples each attack broke that had stood all before it; `standing` for the rest."""
+        found = torch.bincount(self.broken_by + 1, minlength=len(self.names) + 1).tolist()
+        return dict(zip((*self.names, "standing"), [*found[1:], found[0]], strict=True))
+
+
+class _Ensemble(Guarded):
+    """Attacks one after the other, each on the examples that still stand."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
+        """The attacks, in the order in which they run."""
+
+    def run(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Outcome:
+        """The worst case, and what it is due to."""
+        check_batch(images, labels, threat)
+        with torch.no_grad(), evaluating(model):
+            generator = seeded(0, images.device) if generator is None else generator
+            return self._outcome(model, images, labels, threat, generator)
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        return self._outcome(model, images, labels, threat, generator).images
+
+    def _outcome(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Outcome:
+        logits = exact_logits(model, images)
+        attacks = self.members(logits.shape[1], threat)
+        fooled, worst, loss = is_fooled(logits, labels), images.clone(), margin(logits, labels)
+        broken_by = fooled.long() - 1
+        for index, attack in enumerate(attacks, start=1):
+            rows = (broken_by < 0).nonzero().squeeze(1)
+            if not len(rows):
+                break
+            found = threat.project(attack(model, images[rows], labels[rows], threat, generator=generator), images[rows])
+            logits = exact_logits(model, found)
+            fooled, value = is_fooled(logits, labels[rows]), margin(logits, labels[rows])
+            worse = fooled | (value > loss[rows])
+            worst[rows[worse]], loss[rows[worse]] = found[worse], value[worse]
+            broken_by[rows[fooled]] = index
+        return Outcome(images=worst, broken_by=broken_by, names=("clean", *map(repr, attacks)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class WorstOf(_Ensemble):
+    """The worst case over these attacks; each works on what the ones before it left, so put the cheap ones first."""
+
+    attacks: tuple[Attack, ...]
+    """In the order in which they run."""
+
+    def __post_init__(self) -> None:
+        if not self.attacks:
+            raise ValueError("attacks must hold at least one attack, got none")
+        for attack in self.attacks:
+            if not getattr(attack, "in_ball", True):
+                raise ValueError(f"attacks must stay in the threat's ball, {attack!r} does not (judge it by itself)")
+
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:  # noqa: ARG002
+        return self.attacks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class AutoAttack(_Ensemble):
+    """The ensemble of Croce & Hein (2020) with its published budgets: what others report as robust accuracy."""
+
+    version: Version = "standard"
+    """standard; plus (five restarts, untargeted attacks too); rand (mean gradients, for models that draw numbers)."""
+
+    def __post_init__(self) -> None:
+        if self.version not in get_args(Version):
+            raise ValueError(f"version must be one of {', '.join(get_args(Version))}, got {self.version!r}")
+
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
+        if self.version == "rand":
+            return APGD(eot=20), APGD(loss=_dlr_or_margin(classes, 3), eot=20)
+        # Targets beyond the wrong classes there are do not exist: with 10 classes or more it is the published 9.
+        others = min(9, classes - 1)
+        targeted = APGD(loss=_dlr_or_margin(classes, 4), targets=others)
+        distance = FAB(targets=others, stop=True)
+        queries = _square(threat)
+        if self.version == "standard":
+            return APGD(), targeted, distance, *queries
+        untargeted = APGD(loss=_dlr_or_margin(classes, 3), restarts=5)
+        return APGD(restarts=5), untargeted, FAB(restarts=5, stop=True), *queries, targeted, distance
+
+
+def _dlr_or_margin(classes: int, needed: int) -> LossName:
+    """DLR divides by a gap to the third or fourth logit; models without one get the margin, and their user a word."""
+    if classes >= needed:
+        return "dlr"
+    aim = "targeted " if needed == 4 else ""
+    warnings.warn(
+        f"AutoAttack's {aim}DLR loss needs {needed} classes, the model has {classes}: the margin takes its place",
+        stacklevel=2,
+    )
+    return "margin"
+
+
+def _square(threat: ThreatModel) -> tuple[Attack, ...]:
+    if threat.norm != "l1":
+        return (Square(),)
+    warnings.warn("AutoAttack runs without Square in l1: its windows are known for linf and l2", stacklevel=2)
+    return ()

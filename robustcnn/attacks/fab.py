@@ -1,0 +1,113 @@
+"""The fast adaptive boundary attack of Croce & Hein (2020): minimal perturbations by projecting on the boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Guarded
+from robustcnn.attacks.closest import Closest, per_image
+from robustcnn.attacks.hyperplane import onto_hyperplane
+from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
+from robustcnn.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class FAB(Guarded):
+    """The smallest perturbation found, cut to the ball when it is larger than eps (inf leaves it whole)."""
+
+    steps: int = 100
+    """Gradient steps a restart and target."""
+    restarts: int = 1
+    """The first starts at the image, the others at random half-way to the best find."""
+    targets: int = 0
+    """Aim at this many wrong classes in turn, the likeliest first; 0 weighs all in each step, a gradient each."""
+    alpha_max: float = 0.1
+    """Greatest pull back towards the image."""
+    eta: float = 1.05
+    """Overshoot over the linearised boundary."""
+    beta: float = 0.9
+    """How far a fooled example goes on from its image; the rest is retreat."""
+    final_steps: int = 3
+    """Steps of the last search on the line from the find to the image."""
+    stop: bool = False
+    """Restarts and targets leave out what is fooled inside the ball already: for robust accuracy, not for distances."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.restarts < 1:
+            raise ValueError(f"steps and restarts must be at least 1, got {self.steps} and {self.restarts}")
+        if self.targets < 0:
+            raise ValueError(f"targets must be 0 (none) or a number of classes, got {self.targets}")
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        check_differentiable(model, images)
+        closest = Closest(model, images, labels, threat)
+        logits = model(images)
+        closest.offer(images, logits)
+        enough = threat.eps if self.stop else 0.0
+        for restart in range(self.restarts):
+            for target in self._targets(logits, labels):
+                standing = closest.standing(enough)
+                if not len(standing):
+                    break
+                start = images if restart == 0 else self._random_start(closest, generator)
+                part = closest.subset(standing)
+                self._run(part, start[standing], None if target is None else target[standing])
+                closest.absorb(part, standing)
+        closest.refine(self.final_steps)
+        return closest.best
+
+    def _targets(self, logits: Tensor, labels: Tensor) -> tuple[Tensor | None, ...]:
+        return rivals(logits, labels, self.targets).unbind(1) if self.targets else (None,)
+
+    def _random_start(self, closest: Closest, generator: torch.Generator) -> Tensor:
+        images, threat = closest.images, closest.threat
+        low, high = threat.bounds
+        noise = torch.randn(images.shape, generator=generator, device=generator.device).to(images)
+        # No find and no eps: the farthest corner of the box is the only scale left.
+        corner = threat.distance(images, torch.where(images > (low + high) / 2, low, high))
+        radius = closest.distance.minimum(corner).clamp_max(threat.eps) / 2
+        return (images + noise * per_image(radius / threat.distance(noise, torch.zeros_like(noise)), noise)).clamp(
+            low, high
+        )
+
+    def _run(self, closest: Closest, start: Tensor, target: Tensor | None) -> None:
+        """All steps from one start towards one target; the finds are left in `closest`."""
+        images, threat = closest.images, closest.threat
+        point = start
+        for _ in range(self.steps):
+            plane = self._plane(closest, point, target)
+            point = self._step(point, images, plane, threat)
+            fooled = closest.offer(point, closest.model(point))
+            point = torch.where(per_image(fooled, point), torch.lerp(images, point, self.beta), point)
+
+    def _plane(self, closest: Closest, point: Tensor, target: Tensor | None) -> Plane:
+        if target is not None:
+            return towards(closest.model, point, closest.labels, target)
+        return nearest(closest.model, point, closest.labels, closest.threat, candidates=_ALL)
+
+    def _step(self, point: Tensor, images: Tensor, plane: Plane, threat: ThreatModel) -> Tensor:
+        """A little past the boundary, mostly from where we are, somewhat from the image itself."""
+        gap = plane.gap.to(point.dtype)
+        gap_of_image = gap + ((point - images) * plane.normal).flatten(1).sum(1)
+        # One projection of twice the batch: both planes have the same normals.
+        near, ideal = onto_hyperplane(
+            torch.cat([point, images]),
+            plane.normal.repeat(2, *[1] * (point.ndim - 1)),
+            torch.cat([gap, gap_of_image]),
+            norm=threat.norm,
+            bounds=threat.bounds,
+        ).chunk(2)
+        here, there = threat.distance(near, point), threat.distance(ideal, images)
+        pull = (here / (here + there).clamp_min(torch.finfo(here.dtype).tiny)).clamp_max(self.alpha_max)
+        onward = point + self.eta * (near - point)
+        anew = images + self.eta * (ideal - images)
+        return torch.lerp(onward, anew, per_image(pull, point)).clamp(*threat.bounds)
+
+
+_ALL = 1_000_000
+"""More classes than any model has: the untargeted attack looks at every one."""

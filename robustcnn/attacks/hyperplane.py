@@ -1,0 +1,65 @@
+"""The nearest point of a hyperplane inside the box of valid pixels, exactly and for a whole batch at once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from robustcnn.threat import Norm
+
+MOST_STEPS: Final = 64
+"""Newton on a concave piecewise-linear function ends by itself, nearly always after 3 to 12 steps."""
+
+
+def onto_hyperplane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, bounds: tuple[float, float]) -> Tensor:
+    """The point z of the box nearest to each point with <normal, z - point> = gap; as near as the box allows if none.
+
+    Points and normals are (N, ...) in the same shape, gaps (N,); the points lie in the box already.
+    """
+    flat, slope = points.flatten(1), normal.flatten(1)
+    # Only the direction of a normal matters; rescaling keeps tiny gradients away from underflow.
+    scale = slope.abs().amax(1).clamp_min(torch.finfo(slope.dtype).tiny)
+    slope, need = slope / scale[:, None], gap / scale
+    direction = slope.sign() * need.sign()[:, None]
+    room = torch.where(direction > 0, bounds[1] - flat, flat - bounds[0]).clamp_min(0)
+    moves = _moves(slope.abs(), room, need.abs(), norm)
+    return (flat + direction * moves).clamp(*bounds).reshape(points.shape)
+
+
+def _moves(weight: Tensor, room: Tensor, need: Tensor, norm: Norm) -> Tensor:
+    """How far each pixel goes: the least of the norm with sum(weight * moves) = need and 0 <= moves <= room."""
+    match norm:
+        case "linf":
+            return _along(weight.sign(), weight, room, need)
+        case "l2":
+            return _along(weight, weight, room, need)
+        case "l1":
+            return _greedy(weight, room, need)
+
+
+def _along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
+    """min(time * speed, room) for the time at which the weighted moves add up to the need."""
+    gain = weight * speed
+    time = torch.zeros_like(need)
+    for _ in range(MOST_STEPS):
+        stopped = time[:, None] * speed >= room
+        moving = torch.where(stopped, 0, gain).sum(1)
+        arrived = torch.where(stopped, weight * room, 0).sum(1)
+        # From the left, Newton never passes the root of a concave function: a step back is rounding, and the end.
+        later = torch.where(moving > 0, (need - arrived) / moving, time)
+        if not (later > time).any():
+            break
+        time = torch.maximum(time, later)
+    # A pixel at its bound may still be wanted there when nothing moves any more: the hyperplane is out of reach.
+    return torch.minimum(time[:, None] * speed, room)
+
+
+def _greedy(weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
+    """Pixels go to their bound one after the other, the heaviest first: a fractional knapsack."""
+    heaviest, order = weight.sort(1, descending=True)
+    gain = heaviest * room.gather(1, order)
+    before = gain.cumsum(1) - gain
+    wanted = ((need[:, None] - before) / heaviest.clamp_min(torch.finfo(weight.dtype).tiny)).clamp_min(0)
+    return torch.zeros_like(room).scatter(1, order, torch.minimum(wanted, room.gather(1, order)))

@@ -1,0 +1,71 @@
+"""The decision boundary as a plane: its normal and how far the logits are from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import input_gradient
+from robustcnn.attacks.closest import per_image
+from robustcnn.threat import ThreatModel
+
+
+class Plane(NamedTuple):
+    """z lies on the linearised boundary of an image x where <normal, z - x> = gap."""
+
+    normal: Tensor
+    """Shaped like the images; it points towards the other class."""
+    gap: Tensor
+    """Per example (N,): the label's logit minus the other's, negative once the other wins."""
+
+
+def towards(model: nn.Module, images: Tensor, labels: Tensor, targets: Tensor) -> Plane:
+    """The boundary between each label and its target (N,)."""
+
+    def lead(logits: Tensor) -> Tensor:
+        return (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
+
+    look = input_gradient(model, images, lead)
+    return Plane(look.gradient, -look.loss)
+
+
+def check_differentiable(model: nn.Module, images: Tensor) -> None:
+    """Refuse, in plain words, a model without a gradient."""
+    input_gradient(model, images[:1], lambda logits: logits.sum(1))
+
+
+def nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, *, candidates: int) -> Plane:
+    """Of the boundaries with the `candidates` likeliest other classes, the one with the least linear distance."""
+    leaf = images.detach().requires_grad_()
+    with torch.enable_grad():
+        logits = model(leaf)
+        others = rivals(logits.detach(), labels, candidates)
+        leads = (logits.gather(1, others) - logits.gather(1, labels[:, None])).unbind(1)
+    best: Plane | None = None
+    least = torch.full_like(leads[0], torch.inf, requires_grad=False)
+    for lead in leads:
+        (gradient,) = torch.autograd.grad(lead, leaf, torch.ones_like(lead), retain_graph=lead is not leads[-1])
+        plane = Plane(torch.nan_to_num(gradient, nan=0.0), -lead.detach())
+        length = threat.dual(plane.normal).to(least.dtype)
+        # A class whose logit does not move with the image cannot be reached.
+        distance = torch.where(length > 0, plane.gap.abs() / length, torch.inf)
+        nearer = distance < least
+        least = torch.where(nearer, distance, least)
+        best = plane if best is None else _pick(nearer, plane, best)
+    if best is None:
+        raise ValueError("candidates must be at least 1, got 0")
+    return best
+
+
+def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """The indices (N, count) of the likeliest classes that are not the label, likeliest first; fewer if there are."""
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.topk(min(count, logits.shape[1] - 1), dim=1).indices
+
+
+def _pick(chosen: Tensor, yes: Plane, no: Plane) -> Plane:
+    return Plane(
+        torch.where(per_image(chosen, yes.normal), yes.normal, no.normal), torch.where(chosen, yes.gap, no.gap)
+    )

@@ -1,0 +1,78 @@
+"""Attacks that do not think: the control group, which every real attack has to beat."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Guarded
+from robustcnn.attacks.closest import per_image
+from robustcnn.attacks.standing import Standing
+from robustcnn.losses import margin
+from robustcnn.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class _Noise(Guarded):
+    draws: int = 1
+    """Draws an image; the one with the worst margin is kept."""
+
+    def __post_init__(self) -> None:
+        if self.draws < 1:
+            raise ValueError(f"draws must be at least 1, got {self.draws}")
+
+    @abstractmethod
+    def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        """One noisy version of each image."""
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        if math.isinf(threat.eps):
+            raise ValueError("noise needs a finite eps, got inf (give the threat an eps)")
+        standing = Standing(model, images, labels)
+        for draw in range(self.draws):
+            rows = standing.rows
+            noisy = threat.project(self.draw(images[rows], threat, generator), images[rows])
+            logits = model(noisy)
+            standing.see(noisy, margin(logits, labels[rows]), logits)
+            standing.leave(draw)
+            if not len(standing):
+                break
+        return standing.worst
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class UniformNoise(_Noise):
+    """A uniform point of the ball."""
+
+    def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        return threat.sample(images, generator)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class GaussianNoise(_Noise):
+    """A Gaussian direction, stretched to the surface of the ball."""
+
+    def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        noise = _gaussian(images, generator)
+        length = threat.distance(noise, torch.zeros_like(noise))
+        return images + threat.eps * noise / per_image(length, noise)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class CornerNoise(_Noise):
+    """A random extreme point of the ball: signs of eps in linf, any direction in l2, one single pixel in l1."""
+
+    def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        # The best answer to a random slope is a corner that nobody chose.
+        return images + threat.eps * threat.steepest(_gaussian(images, generator))
+
+
+def _gaussian(images: Tensor, generator: torch.Generator) -> Tensor:
+    drawn = torch.randn(images.shape, generator=generator, device=generator.device, dtype=images.dtype)
+    return drawn.to(images.device)

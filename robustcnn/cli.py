@@ -1,0 +1,176 @@
+"""The command line: verbs, each with options generated from a typed config."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from robustcnn.runs import Trained
+
+# Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
+
+
+class Stopped(BaseException):
+    """The process was asked to end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verb:
+    """One thing the command can do."""
+
+    run: Callable[[list[str]], None]
+    says: str
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; gives the exit status: 2 for a user's mistake, 1 for a run that failed."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    try:
+        with _terminating():
+            _verb(arguments[0]).run(arguments[1:])
+    except (ValueError, OSError) as problem:
+        return _fail(problem, 2)
+    except ArithmeticError as problem:
+        return _fail(problem, 1)
+    except KeyboardInterrupt:
+        return 130
+    except Stopped:
+        return 143
+    return 0
+
+
+def _verb(name: str) -> Verb:
+    from robustcnn.plain import did_you_mean
+
+    if name not in VERBS:
+        raise ValueError(f"unknown verb {name!r}{did_you_mean(name, VERBS)}")
+    return VERBS[name]
+
+
+def _fail(problem: BaseException, status: int) -> int:
+    print(f"robustcnn: {' '.join(str(problem).split())}", file=sys.stderr)
+    return status
+
+
+@contextlib.contextmanager
+def _terminating() -> Iterator[None]:
+    """Inside the block SIGTERM unwinds the stack, as Ctrl-C does."""
+
+    def stop(*_: object) -> NoReturn:
+        raise Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {name:<10} {verb.says}" for name, verb in VERBS.items())
+    return (
+        "robustcnn: how robust is this CNN, and can I trust the number?\n\n"
+        f"usage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _version(_: list[str]) -> None:
+    from robustcnn import __version__
+
+    print(__version__)
+
+
+def _train(arguments: list[str]) -> None:
+    from robustcnn import runs
+    from robustcnn.config import TrainConfig, preset, presets_table, read_toml
+    from robustcnn.options import parse, take
+
+    resumed, rest = take(arguments, "--resume")
+    if resumed is not None:
+        kept, rest = take(rest, "--runs")
+        if rest:
+            raise ValueError(f"--resume keeps the run's own config: {' '.join(rest)} cannot be given with it")
+        folder = Path(kept) if kept else TrainConfig().runs
+        with _resumable(resumed, folder):
+            _report(runs.resume(resumed, folder, say=_say))
+        return
+    named = bool(arguments) and not arguments[0].startswith("-")
+    base = preset(arguments[0]) if named else TrainConfig()
+    file, rest = take(arguments[named:], "--config")
+    text = (
+        "Train a classifier; keep its best and its last weights.\n\n"
+        "usage: robustcnn train [PRESET] [--config FILE.toml] [OPTIONS]\n"
+        f"       robustcnn train --resume RUN [--runs FOLDER]\n\npresets:\n{presets_table()}"
+    )
+    base = base if file is None else read_toml(Path(file), base)
+    config = runs.named(parse(TrainConfig, rest, verb="train", text=text, default=base))
+    with _resumable(config.name, config.runs):
+        _report(runs.train(config, say=_say))
+
+
+@contextlib.contextmanager
+def _resumable(name: str, runs: Path) -> Iterator[None]:
+    """Say how to go on when the training inside the block is stopped."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        print(f"\nstopped; continue with: robustcnn train --resume {name} --runs {runs}", file=sys.stderr)
+        raise
+
+
+def _report(trained: Trained) -> None:
+    best, last = trained.best, trained.last
+    _say(
+        f"test accuracy {100 * best.accuracy:.2f} % with the best epoch's weights, {100 * last.accuracy:.2f} % with "
+        f"the last ({best.count:,} images); kept in {trained.folder}"
+    )
+
+
+def _data(arguments: list[str]) -> None:
+    from robustcnn import showing
+    from robustcnn.options import parse
+
+    if not arguments:
+        _say(showing.sources())
+        return
+    text = "Look at a data set: sizes, classes, statistics, sample pictures. Without options: list what there is."
+    _say(showing.data_set(parse(showing.DataVerb, arguments, verb="data", text=text, default=showing.DataVerb())))
+
+
+def _describe(arguments: list[str]) -> None:
+    from robustcnn import showing
+    from robustcnn.options import parse
+
+    text = "A model's layers on a data set's pictures: kernels, output sizes, receptive fields, parameters, operations."
+    default = showing.DescribeVerb()
+    _say(showing.model(parse(showing.DescribeVerb, arguments, verb="describe", text=text, default=default)))
+
+
+def _demo(arguments: list[str]) -> None:
+    from robustcnn.demo import DemoVerb, demo
+    from robustcnn.options import parse
+
+    text = "Train three small CNNs on the embedded digits (plain, regularised, augmented) and compare them."
+    _say(demo(parse(DemoVerb, arguments, verb="demo", text=text, default=DemoVerb()), say=_say))
+
+
+VERBS = {
+    "demo": Verb(run=_demo, says="train and compare three small CNNs on embedded data, in under a minute"),
+    "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
+    "data": Verb(run=_data, says="list the data sets, say which are here, look into one"),
+    "describe": Verb(run=_describe, says="a model layer by layer: sizes, receptive fields, parameters, operations"),
+    "version": Verb(run=_version, says="print the version"),
+}

@@ -1,0 +1,167 @@
+"""A data set as one tensor on the device, a byte a pixel where it can be: batches are slices, never files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from robustcnn.spec import ImageSpec
+
+Transform = Callable[[Tensor, torch.Generator], Tensor]
+"""Takes a batch as it is stored, gives float pixels in [0, 1]: an augmentation."""
+
+
+def as_pixels(images: Tensor) -> Tensor:
+    """Float pixels in [0, 1]; uint8 is divided by 255, floats pass untouched."""
+    return images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
+
+
+def spec_of(images: Tensor, classes: tuple[str, ...]) -> ImageSpec:
+    """The spec of a training split: its shape, and its mean and standard deviation per channel."""
+    _, channels, height, width = images.shape
+    mean, std = (_statistics_of_bytes if images.dtype == torch.uint8 else _statistics_of_floats)(images)
+    return ImageSpec(
+        channels=channels,
+        height=height,
+        width=width,
+        classes=classes,
+        mean=tuple(mean.tolist()),
+        std=tuple(std.clamp_min(1e-6).tolist()),
+    )
+
+
+def _statistics_of_bytes(images: Tensor) -> tuple[Tensor, Tensor]:
+    # A histogram of 256 levels is exact and needs no float copy of the whole set.
+    channels = range(images.shape[1])
+    counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in channels]).double()
+    levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
+    mean = counts @ levels / counts.sum(1)
+    return mean, (counts @ levels.square() / counts.sum(1) - mean.square()).clamp_min(0).sqrt()
+
+
+def _statistics_of_floats(images: Tensor) -> tuple[Tensor, Tensor]:
+    variance, mean = torch.var_mean(images, dim=(0, 2, 3), correction=0)
+    return mean, variance.sqrt()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidentDataset:
+    """Images (N, C, H, W) and labels (N,) int64 on one device, with the spec of their training split.
+
+    Images are uint8; float32 in [0, 1] is for pictures that never were bytes.
+    """
+
+    images: Tensor
+    labels: Tensor
+    spec: ImageSpec
+    name: str = "data"
+
+    def __post_init__(self) -> None:
+        if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
+            raise ValueError(
+                "images must be uint8 (or float32 in [0, 1]) of shape (N, C, H, W), got "
+                f"{self.images.dtype} {tuple(self.images.shape)}"
+            )
+        if self.images.is_floating_point() and not ((self.images >= 0) & (self.images <= 1)).all():
+            raise ValueError(
+                f"float images must lie in [0, 1], got {self.images.min():g} to {self.images.max():g} "
+                "(divide levels of 0..255 by 255, or store them as uint8)"
+            )
+        if tuple(self.images.shape[1:]) != self.spec.shape:
+            raise ValueError(f"images are {tuple(self.images.shape[1:])}, but the spec says {self.spec.shape}")
+        if self.labels.dtype != torch.int64 or self.labels.shape != self.images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 of shape ({len(self.images)},), got {self.labels.dtype} "
+                f"{tuple(self.labels.shape)}"
+            )
+        if len(self.labels) and not (self.labels.min() >= 0 and self.labels.max() < self.spec.num_classes):
+            raise ValueError(
+                f"labels must lie in 0..{self.spec.num_classes - 1}, got "
+                f"{int(self.labels.min())}..{int(self.labels.max())}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.spec.classes
+
+    @property
+    def counts(self) -> Tensor:
+        """How many examples each class has."""
+        return torch.bincount(self.labels, minlength=self.spec.num_classes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change with any pixel, label or their order."""
+        digest = hashlib.sha256(repr((self.spec.classes, tuple(self.images.shape))).encode())
+        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        digest.update(self.labels.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def to(self, device: torch.device | str) -> ResidentDataset:
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def subset(self, chosen: Tensor | int) -> ResidentDataset:
+        """The examples at these indices, or the first so many."""
+        indices = torch.arange(min(chosen, len(self))) if isinstance(chosen, int) else chosen
+        indices = indices.to(self.device)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def sample(self, count: int, *, generator: torch.Generator) -> ResidentDataset:
+        """A stratified random part of `count` examples."""
+        if not 0 < count <= len(self):
+            raise ValueError(f"count must lie in 1..{len(self)} ({self.name} has that many), got {count}")
+        return self if count == len(self) else self.split(count / len(self), generator=generator)[1]
+
+    def split(self, fraction: float, *, generator: torch.Generator) -> tuple[ResidentDataset, ResidentDataset]:
+        """(the rest, a stratified random `fraction`): every class keeps its share to within one example."""
+        if not 0 < fraction < 1:
+            raise ValueError(f"fraction must lie strictly between 0 and 1, got {fraction:g}")
+        labels = self.labels.cpu()
+        shuffled = torch.randperm(len(self), generator=generator)
+        by_class = shuffled[labels[shuffled].argsort(stable=True)]
+        # Walking the shuffled classes one after another, an example is taken whenever the running share passes a
+        # whole number: each class gets floor or ceil of its share, and the total is exact.
+        share = (torch.arange(len(self) + 1, dtype=torch.float64) * fraction + 0.5 + 1e-9).floor()
+        taken = share[1:] > share[:-1]
+        return self.subset(by_class[~taken].sort().values), self.subset(by_class[taken].sort().values)
+
+    def batches(
+        self,
+        size: int,
+        *,
+        generator: torch.Generator | None = None,
+        transform: Transform | None = None,
+        drop_last: bool = False,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Float pixels in [0, 1] and labels; shuffled and transformed when a generator is given."""
+        if size < 1:
+            raise ValueError(f"batch size must be at least 1, got {size}")
+        if transform is not None and generator is None:
+            raise ValueError("a transform draws random numbers: pass a generator too")
+        order = None
+        if generator is not None:
+            order = torch.randperm(len(self), generator=generator, device=generator.device).to(self.device)
+        stop = len(self) - len(self) % size if drop_last else len(self)
+        for start in range(0, stop, size):
+            end = min(start + size, stop)
+            if order is None:
+                images, labels = self.images[start:end], self.labels[start:end]
+            else:
+                # index_select: indexing bytes by a tensor takes several times as long.
+                images, labels = (each.index_select(0, order[start:end]) for each in (self.images, self.labels))
+            yield (
+                (as_pixels(images) if transform is None or generator is None else transform(images, generator)),
+                labels,
+            )

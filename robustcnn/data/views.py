@@ -1,0 +1,56 @@
+"""The same pictures with fewer classes, another size or no colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.plain import did_you_mean
+
+LUMA = (0.299, 0.587, 0.114)
+"""How bright red, green and blue look to an eye (ITU-R BT.601)."""
+
+
+def only_classes(data: ResidentDataset, wanted: tuple[str, ...]) -> ResidentDataset:
+    """The examples of these classes, labelled 0, 1, ... in the order given; a name may hold several, by commas."""
+    known = data.classes
+    names = tuple(name for entry in wanted for name in ([entry] if entry in known else entry.split(",")))
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown class {name!r}{did_you_mean(name, known)}")
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ValueError(f"classes must name at least 2 different classes, got {', '.join(names)}")
+    label = torch.full((len(known),), -1, dtype=torch.int64, device=data.device)
+    label[[known.index(name) for name in names]] = torch.arange(len(names), device=data.device)
+    labels = label[data.labels]
+    chosen = labels >= 0
+    spec = replace(data.spec, classes=names)
+    return replace(data, images=data.images[chosen], labels=labels[chosen], spec=spec)
+
+
+def resized(data: ResidentDataset, size: int) -> ResidentDataset:
+    """Pictures of size x size pixels (bilinear, smoothed when they shrink)."""
+    if data.spec.shape[1:] == (size, size):
+        return data
+    images = _in_chunks(data.images, lambda part: F.interpolate(part, (size, size), mode="bilinear", antialias=True))
+    return replace(data, images=images, spec=replace(data.spec, height=size, width=size))
+
+
+def in_grey(data: ResidentDataset) -> ResidentDataset:
+    """One channel, as bright as the colours looked."""
+    if data.spec.channels == 1:
+        return data
+    luma = torch.tensor(LUMA, device=data.device).view(1, 3, 1, 1)
+    images = _in_chunks(data.images, lambda part: (part * luma).sum(1, keepdim=True))
+    return replace(data, images=images, spec=replace(data.spec, channels=1, mean=(0.0,), std=(1.0,)))
+
+
+def _in_chunks(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A change of float levels, a few thousand pictures at a time: a float copy of all would be four times the set."""
+    parts = [change(part.float()).round().clamp(0, 255).to(torch.uint8) for part in images.split(4096)]
+    return torch.cat(parts)

@@ -1,0 +1,218 @@
+"""The scikit-learn face of `fit`: a classifier for grids, pipelines and cross-validation."""
+
+from __future__ import annotations
+
+import sys
+from copy import deepcopy
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from robustcnn.data import Augment, ResidentDataset
+from robustcnn.data.arrays import PixelFormat, unrolled
+from robustcnn.data.raw import Array
+from robustcnn.data.resident import as_pixels, spec_of
+from robustcnn.models import MODELS, ModelConfig, PixelModel, build
+from robustcnn.results import HEADER, EpochMetrics
+from robustcnn.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
+from robustcnn.spec import ImageSpec
+from robustcnn.train import FitConfig, OptimConfig, Standard, fit
+from robustcnn.train.optim import OptimizerName, Schedule
+
+DTYPES = (np.float64, np.float32, np.uint8)
+"""Kept as they are; anything else becomes the first."""
+LEAST_HELD_OUT = 10
+"""Fewer held-out examples than this choose an epoch by chance."""
+
+
+class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
+    """A network that is trained like a scikit-learn classifier.
+
+    X holds images (n, C, H, W), (n, H, W) or (n, H, W, C) with 1 or 3 channels, as uint8 levels or floats in [0, 1]; of
+    four axes the second counts the channels whenever it is 1 or 3. Or X holds rows (n, features): pictures of
+    `image_shape`, or of a guessed one (square and of at least 8 pixels a side, else a single line). Only rows may leave
+    [0, 1]; the smallest and largest training value then become 0 and 1. Answers are float64 for float64 X, so that they
+    do not depend on which examples come together, and float32 otherwise; training is in float32.
+
+    Parameters
+    ----------
+    model : a network's name or a ModelConfig; `auto` is smallcnn, or mlp where pictures are too small for it.
+    dropout, width : options of the network; None leaves them as they are.
+    single_logit : two classes by one output instead of a softmax over two.
+    image_shape : (H, W) or (C, H, W) of the pictures in rows.
+    epochs, batch_size, optimizer, lr, schedule, l1, l2, patience : as in FitConfig and OptimConfig.
+    augment : an Augment, or None.
+    label_smoothing : share of the target that is spread over all classes.
+    validation : share of the examples held out to find the best epoch. The training examples themselves do it when
+        fewer than 10 would be held out, or when a class has only one.
+    class_weight : None, `balanced`, or a dict from class to weight, scaled to a mean of 1 over the training examples.
+    device : `auto`, `cpu` or `cuda`; the fitted model itself is kept on the CPU.
+    precision : of the training, `fp32` or `bf16`; answers are always in full precision.
+    random_state : seed of everything that is drawn.
+    verbose : print a line an epoch when above 0.
+
+    Attributes
+    ----------
+    classes_ : the labels, sorted.
+    n_features_in_ : values in one example.
+    pixel_format_ : shape and scale of the pictures that the network sees.
+    model_ : the PixelModel with the best epoch's weights, to be attacked and evaluated like any other.
+    history_ : EpochMetrics of every epoch.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | ModelConfig = "auto",
+        dropout: float | None = None,
+        width: float | None = None,
+        single_logit: bool = False,
+        image_shape: tuple[int, ...] | None = None,
+        epochs: int = 20,
+        batch_size: int | Literal["full"] = 64,
+        optimizer: OptimizerName = "nesterov",
+        lr: float = 0.05,
+        schedule: Schedule = "one-cycle",
+        l1: float = 0.0,
+        l2: float = 0.0,
+        augment: Augment | None = None,
+        label_smoothing: float = 0.0,
+        patience: int | None = None,
+        validation: float = 0.1,
+        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
+        device: DeviceName = "auto",
+        precision: Precision = "fp32",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.model = model
+        self.dropout = dropout
+        self.width = width
+        self.single_logit = single_logit
+        self.image_shape = image_shape
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr = lr
+        self.schedule = schedule
+        self.l1 = l1
+        self.l2 = l2
+        self.augment = augment
+        self.label_smoothing = label_smoothing
+        self.patience = patience
+        self.validation = validation
+        self.class_weight = class_weight
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> RobustCNNClassifier:  # noqa: N803
+        """Train a fresh network on images or rows X and labels y of any type."""
+        rows, shape = unrolled(X)
+        rows, y = validate_data(self, rows, y, dtype=DTYPES)
+        check_classification_targets(y)
+        config = self._fit_config()
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("a classifier needs at least 2 classes in y, got 1 class")
+        self.pixel_format_ = PixelFormat.of(rows, shape, self.image_shape)
+        data = self._dataset(self.pixel_format_.pixels(rows, shape), torch.tensor(labels))
+        with global_seed(derived_seed(config.seed, "weights")):
+            model = self._build(data.spec)
+        self.history_ = self._train(model, data, config)
+        self.model_ = model.eval().cpu()
+        return self
+
+    def predict(self, X: Any) -> Array:  # noqa: N803
+        """The most probable class of each example."""
+        winners = self._logits(X).argmax(1).numpy()
+        return np.asarray(self.classes_[winners])
+
+    def predict_proba(self, X: Any) -> Array:  # noqa: N803
+        """Probabilities (n, classes), in the order of `classes_`."""
+        return self._logits(X).softmax(1).numpy()
+
+    def decision_function(self, X: Any) -> Array:  # noqa: N803
+        """Logits (n, classes); of two classes the second one's lead over the first (n,)."""
+        logits = self._logits(X)
+        return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _fit_config(self) -> FitConfig:
+        if not 0 <= self.validation < 1:
+            raise ValueError(f"validation must lie in [0, 1), got {self.validation:g} (0 holds nothing out)")
+        return FitConfig(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optim=OptimConfig(name=self.optimizer, lr=self.lr, schedule=self.schedule),
+            objective=Standard(label_smoothing=self.label_smoothing),
+            augment=self.augment or Augment(),
+            l1=self.l1,
+            l2=self.l2,
+            patience=self.patience,
+            seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+        )
+
+    def _dataset(self, pixels: Tensor, labels: Tensor) -> ResidentDataset:
+        images = pixels if pixels.dtype == torch.uint8 else pixels.float()
+        spec = spec_of(images, tuple(map(str, self.classes_)))
+        return ResidentDataset(images=images, labels=labels, spec=spec).to(pick_device(self.device))
+
+    def _build(self, spec: ImageSpec) -> PixelModel:
+        given: dict[str, Any] = {
+            "dropout": self.dropout,
+            "width": self.width,
+            "single_logit": self.single_logit or None,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        fits = min(spec.height, spec.width) >= MODELS["smallcnn"].smallest
+        auto = "smallcnn" if fits else "mlp"
+        return build(auto if self.model == "auto" else self.model, spec, **options)
+
+    def _train(self, model: PixelModel, data: ResidentDataset, config: FitConfig) -> tuple[EpochMetrics, ...]:
+        train, held_out = self._parts(data, config.seed)
+        history: list[EpochMetrics] = []
+        weights = self._class_weights(data)
+        for metrics in fit(model, train, held_out, config, class_weights=weights, precision=self.precision):
+            if self.verbose:
+                sys.stdout.write(f"{metrics}\n" if history else f"{HEADER}\n{metrics}\n")
+            history.append(metrics)
+        return tuple(history)
+
+    def _parts(self, data: ResidentDataset, seed: int) -> tuple[ResidentDataset, ResidentDataset]:
+        """What to train on, and what to judge the epochs by."""
+        if round(self.validation * len(data)) < LEAST_HELD_OUT or data.counts.min() < 2:
+            return data, data
+        return data.split(self.validation, generator=seeded(derived_seed(seed, "validation")))
+
+    def _class_weights(self, data: ResidentDataset) -> Tensor | None:
+        if self.class_weight is None:
+            return None
+        labels = data.labels.cpu().numpy()
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[labels])
+        # A mean of 1 keeps the meaning of the learning rate.
+        return torch.tensor(weights / weights[labels].mean(), dtype=torch.float32)
+
+    @torch.no_grad()
+    def _logits(self, X: Any) -> Tensor:  # noqa: N803
+        check_is_fitted(self)
+        rows, shape = unrolled(X)
+        pixels = self.pixel_format_.pixels(validate_data(self, rows, dtype=DTYPES, reset=False), shape)
+        dtype = torch.float64 if pixels.dtype == torch.float64 else torch.float32
+        device = pick_device(self.device)
+        # A copy, because the model that users hold must neither move nor change its precision.
+        model = deepcopy(self.model_).to(device, dtype)
+        with evaluating(model):
+            return torch.cat([model(as_pixels(part.to(device))).cpu() for part in pixels.split(512)])

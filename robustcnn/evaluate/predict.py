@@ -1,0 +1,40 @@
+"""A model's answers on a whole data set, in evaluation mode and in order."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.data import ResidentDataset
+from robustcnn.losses import cross_entropy
+from robustcnn.results import Scores
+from robustcnn.runtime import Precision, autocast, evaluating
+
+
+@torch.no_grad()
+def predict(model: nn.Module, data: ResidentDataset, *, batch_size: int = 512, precision: Precision = "fp32") -> Tensor:
+    """Float32 logits (N, K)."""
+    if not len(data):
+        raise ValueError(f"{data.name} holds no examples to predict")
+    with evaluating(model), autocast(data.device, precision):
+        batches = [model(_laid_out(images)).float() for images, _ in data.batches(batch_size)]
+    return torch.cat(batches)
+
+
+def score(
+    model: nn.Module,
+    data: ResidentDataset,
+    *,
+    class_weights: Tensor | None = None,
+    batch_size: int = 512,
+    precision: Precision = "fp32",
+) -> Scores:
+    """Mean loss (each example's times its class's weight, where there are any) and accuracy."""
+    logits = predict(model, data, batch_size=batch_size, precision=precision)
+    loss = cross_entropy(logits, data.labels, weights=class_weights).double().mean()
+    accuracy = (logits.argmax(1) == data.labels).double().mean()
+    return Scores(count=len(data), loss=loss.item(), accuracy=accuracy.item())
+
+
+def _laid_out(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,59 @@
+"""Losses, one value an example: what an attack climbs and what training descends."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LossName = Literal["ce", "margin", "dlr"]
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy of each example; `labels` are indices (N,) or probabilities (N, K); `weights` one a class."""
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing, weight=weights)
+
+
+def margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Best wrong logit minus the true one: positive exactly when the example is fooled."""
+    true = logits.gather(1, labels[:, None]).squeeze(1)
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return others.amax(1) - true
+
+
+def dlr(logits: Tensor, labels: Tensor) -> Tensor:
+    """Difference of logits ratio (Croce & Hein 2020): the margin as a share of the gap from first to third logit."""
+    top = logits.topk(3, dim=1).values
+    return margin(logits, labels) / (top[:, 0] - top[:, 2]).clamp_min(_LEAST_GAP)
+
+
+def targeted_dlr(logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """Target's logit minus the true one, as a share of the gap from the first to the middle of third and fourth."""
+    top = logits.topk(4, dim=1).values
+    lead = (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
+    return lead / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2).clamp_min(_LEAST_GAP)
+
+
+def attack_loss(name: LossName, logits: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
+    """What an attack climbs: away from `labels`, or towards `targets` where they are given."""
+    classes = logits.shape[1]
+    needed = 3 if targets is None else 4
+    if name == "dlr" and classes < needed:
+        kind = "dlr" if targets is None else "dlr towards a target"
+        warnings.warn(
+            f"{kind} needs at least {needed} classes, the model has {classes}: the margin loss is used instead",
+            stacklevel=2,
+        )
+        name = "margin"
+    if targets is None:
+        return {"ce": cross_entropy, "margin": margin, "dlr": dlr}[name](logits, labels)
+    if name == "dlr":
+        return targeted_dlr(logits, labels, targets)
+    return -(cross_entropy if name == "ce" else margin)(logits, targets)
+
+
+_LEAST_GAP = 1e-12
+"""Keeps the ratio of equal logits a number."""

@@ -1,0 +1,88 @@
+"""All networks by name, and the one function that builds them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from robustcnn.models.alexnet import alexnet
+from robustcnn.models.config import ModelConfig
+from robustcnn.models.googlenet import googlenet
+from robustcnn.models.init import initialise
+from robustcnn.models.lenet import lenet5
+from robustcnn.models.linear import logistic, maxout, mlp
+from robustcnn.models.pixel import PixelModel
+from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
+from robustcnn.models.small import bncnn, smallcnn
+from robustcnn.models.vgg import vgg
+from robustcnn.plain import did_you_mean
+from robustcnn.spec import ImageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """How to make a network, and the fewest pixels a side that it takes."""
+
+    make: Callable[..., nn.Module]
+    """(spec, outputs, *, options); its keyword parameters are the options it has, their defaults the paper's."""
+    smallest: int = 1
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option it has, with its default."""
+        parameters = inspect.signature(self.make).parameters.values()
+        return {option.name: option.default for option in parameters if option.kind is option.KEYWORD_ONLY}
+
+
+MODELS: dict[str, Architecture] = {
+    "logistic": Architecture(logistic),
+    "mlp": Architecture(mlp),
+    "maxout": Architecture(maxout),
+    "lenet5": Architecture(lenet5, smallest=24),
+    "smallcnn": Architecture(smallcnn, smallest=4),
+    "bncnn": Architecture(bncnn),
+    "alexnet": Architecture(alexnet, smallest=15),
+    "vgg11": Architecture(partial(vgg, (1, 1, 2, 2, 2)), smallest=16),
+    "vgg16": Architecture(partial(vgg, (2, 2, 3, 3, 3)), smallest=16),
+    "googlenet": Architecture(googlenet),
+    "resnet18": Architecture(resnet18),
+    "preactresnet18": Architecture(preactresnet18),
+    "wideresnet28-10": Architecture(wideresnet28_10),
+}
+
+
+def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelModel:
+    """A network with fresh weights, drawn from torch's global generator; `options` are fields of ModelConfig."""
+    known = [field.name for field in fields(ModelConfig)]
+    if strangers := [option for option in options if option not in known]:
+        raise ValueError(f"unknown model option {strangers[0]!r}{did_you_mean(strangers[0], known)}")
+    config = replace(model, **options) if isinstance(model, ModelConfig) else ModelConfig(name=model, **options)
+    architecture = _find(config.name)
+    _check(config, architecture, spec)
+    net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **config.given)
+    initialise(net, config.activation or architecture.options.get("activation"))
+    return PixelModel(net, spec, config)
+
+
+def _find(name: str) -> Architecture:
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}{did_you_mean(name, MODELS)}")
+    return MODELS[name]
+
+
+def _check(config: ModelConfig, architecture: Architecture, spec: ImageSpec) -> None:
+    has = architecture.options
+    if lacking := [option for option in config.given if option not in has]:
+        raise ValueError(f"{config.name} has no option {lacking[0]!r}; it has: {', '.join(has) or 'none'}")
+    if config.single_logit and spec.num_classes != 2:
+        raise ValueError(f"single_logit needs exactly two classes, got {spec.num_classes} (leave it out)")
+    if min(spec.height, spec.width) < architecture.smallest:
+        raise ValueError(
+            f"{config.name} takes images of at least {architecture.smallest}x{architecture.smallest} pixels, "
+            f"got {spec.height}x{spec.width} (enlarge the images or choose another model)"
+        )

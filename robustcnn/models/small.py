@@ -1,0 +1,60 @@
+"""The two small convolutional networks of most experiments here."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import nn
+
+from robustcnn.models.geometry import flat_features
+from robustcnn.models.layers import (
+    ActivationName,
+    PoolName,
+    conv_block,
+    dropout_layer,
+    linear_block,
+    pool_layer,
+    scaled,
+)
+from robustcnn.spec import ImageSpec
+
+
+def smallcnn(
+    spec: ImageSpec,
+    outputs: int,
+    *,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    activation: ActivationName = "relu",
+    pool: PoolName = "max",
+    width: float = 1.0,
+) -> nn.Module:
+    """The MNIST network of Madry et al. 2018: two 5x5 convolutions, two poolings, 1,024 hidden units."""
+    maps1, maps2, units = (scaled(count, width) for count in (32, 64, 1024))
+    features = nn.Sequential(
+        conv_block(spec.channels, maps1, 5, padding=2, batch_norm=batch_norm, activation=activation),
+        pool_layer(pool, 2, stride=2),
+        conv_block(maps1, maps2, 5, padding=2, batch_norm=batch_norm, activation=activation),
+        pool_layer(pool, 2, stride=2),
+    )
+    hidden = linear_block(flat_features(features, spec), units, dropout=dropout, activation=activation)
+    return nn.Sequential(*features, nn.Flatten(), hidden, nn.Linear(units, outputs))
+
+
+def bncnn(
+    spec: ImageSpec,
+    outputs: int,
+    *,
+    dropout: float = 0.0,
+    batch_norm: bool = True,
+    activation: ActivationName = "relu",
+    width: float = 1.0,
+) -> nn.Module:
+    """Five 3x3 convolutions with batch normalisation and strides for pooling, then one linear layer."""
+    channels = [spec.channels, *(scaled(count, width) for count in (32, 64, 64, 128, 128))]
+    layers = [
+        conv_block(*pair, 3, stride=stride, padding=1, batch_norm=batch_norm, activation=activation)
+        for pair, stride in zip(pairwise(channels), (1, 2, 1, 2, 1), strict=True)
+    ]
+    flat = flat_features(nn.Sequential(*layers), spec)
+    return nn.Sequential(*layers, nn.Flatten(), dropout_layer(dropout), nn.Linear(flat, outputs))

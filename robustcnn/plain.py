@@ -1,0 +1,97 @@
+"""Frozen values as plain data (what JSON and TOML can hold) and back, every key and type checked."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, if any is near, and all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return (f" (did you mean {close[0]!r}?)" if close else "") + f"; known: {', '.join(known)}"
+
+
+def to_plain(value: Any) -> Any:
+    """Nested dataclasses as dictionaries, tuples as lists, paths as strings."""
+    if is_dataclass(value):
+        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, list | tuple):
+        return [to_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def number(text: str) -> float:
+    """`0.03`, `3e-2` or a fraction such as `8/255`."""
+    upper, slash, lower = text.partition("/")
+    try:
+        return float(upper) / float(lower) if slash else float(upper)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"not a number: {text!r} (write 0.03, 3e-2 or 8/255)") from None
+
+
+def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = None) -> T:
+    """The value of type `kind` that `plain` describes; keys it leaves out keep `base`'s values or the defaults."""
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{where or kind.__name__} must be a table of {kind.__name__}'s fields, got {plain!r}")
+    hints = get_type_hints(kind)
+    known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    changes = {}
+    for key, item in plain.items():
+        path = f"{where}.{key}" if where else key
+        if key not in known:
+            raise ValueError(f"unknown key {path!r}{did_you_mean(key, known)}")
+        changes[key] = _convert(hints[key], item, path, getattr(base, key, None))
+    kept = {} if base is None else {name: getattr(base, name) for name in known}
+    return kind(**(kept | changes))
+
+
+def _convert(hint: Any, item: Any, path: str, base: Any) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if is_dataclass(hint):
+        return from_plain(hint, item, where=path, base=base)  # type: ignore[arg-type]
+    if origin is Literal:
+        if item not in arguments:
+            raise ValueError(f"{path} must be one of {', '.join(map(str, arguments))}, got {item!r}")
+        return item
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, item, path, base)
+    if origin is dict and isinstance(item, dict):
+        return item
+    if origin is tuple and isinstance(item, list | tuple):
+        return tuple(_convert(arguments[0], each, path, None) for each in item)
+    return _convert_simple(hint, item, path)
+
+
+def _convert_union(arguments: tuple[Any, ...], item: Any, path: str, base: Any) -> Any:
+    if item is None and type(None) in arguments:
+        return None
+    problems = []
+    for argument in arguments:
+        try:
+            return _convert(argument, item, path, base)
+        except ValueError as problem:
+            problems.append(problem)
+    raise problems[0]
+
+
+def _convert_simple(hint: Any, item: Any, path: str) -> Any:
+    if hint is float and isinstance(item, str):
+        try:
+            return number(item)
+        except ValueError as problem:
+            raise ValueError(f"{path}: {problem}") from None
+    if hint is float and isinstance(item, int) and not isinstance(item, bool):
+        return float(item)
+    if hint is Path and isinstance(item, str):
+        return Path(item)
+    if isinstance(hint, type) and type(item) is hint:
+        return item
+    raise ValueError(f"{path} must be {getattr(hint, '__name__', hint)}, got {item!r}")

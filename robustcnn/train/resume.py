@@ -1,0 +1,71 @@
+"""Keep a training on disk after every epoch, and pick it up again exactly there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from robustcnn.checkpoint import StoredFile, read_page, read_tensors, write_page, write_tensors
+from robustcnn.plain import to_plain
+from robustcnn.train.training import Training
+
+
+class Journal:
+    """The checkpoint folder of one training."""
+
+    def __init__(self, folder: Path, training: Training) -> None:
+        self.folder, self.training = folder, training
+        self.best: StoredFile | None = None
+
+    def save(self) -> None:
+        """Make the state after the last epoch the one to resume from."""
+        training, number = self.training, len(self.training.history)
+        tensors = {f"optimizer.{name}": tensor for name, tensor in training.optimizer.state().items()}
+        if training.averaged is not None:
+            tensors |= {f"model.{name}": tensor for name, tensor in training.model.state_dict().items()}
+        state = write_tensors(self.folder / f"training-{number:04d}.safetensors", tensors)
+        with training.judged_weights():
+            last = write_tensors(self.folder / f"weights-{number:04d}.safetensors", training.model.state_dict())
+        if self.best is None or training.history[-1].best:
+            self.best = last
+        write_page(
+            self.folder,
+            model=training.model,
+            best=self.best,
+            last=last,
+            training=state,
+            fit=to_plain(training.config),
+            data=training.train.fingerprint,
+            history=training.history,
+        )
+
+    def restore(self) -> None:
+        """Put the training where the folder's checkpoint left it."""
+        training, page = self.training, read_page(self.folder)
+        _refuse_changes(page.fit, to_plain(training.config), self.folder)
+        if page.data != training.train.fingerprint:
+            raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
+        device = training.train.device
+        last = {name: tensor.to(device) for name, tensor in read_tensors(self.folder, page.last).items()}
+        state = {name: tensor.to(device) for name, tensor in read_tensors(self.folder, page.training).items()}
+        training.optimizer.load_state(_under("optimizer.", state))
+        training.model.load_state_dict(_under("model.", state) if training.averaged is not None else last)
+        if training.averaged is not None:
+            training.averaged.tensors = last
+        training.best_weights = read_tensors(self.folder, page.best)
+        training.history, self.best = page.history, page.best
+
+
+def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _refuse_changes(old: dict[str, Any], new: dict[str, Any], folder: Path, where: str = "") -> None:
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            _refuse_changes(old[key], value, folder, f"{where}{key}.")
+        elif old.get(key) != value:
+            raise ValueError(
+                f"cannot resume {folder}: it was started with {where}{key} = {old.get(key)!r}, not {value!r} "
+                "(a resumed training keeps its config; start a new one to change it)"
+            )

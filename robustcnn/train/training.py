@@ -1,0 +1,176 @@
+"""The state of one training, and what an epoch does to it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.evaluate import score
+from robustcnn.models import PixelModel
+from robustcnn.results import EpochMetrics, is_better
+from robustcnn.runtime import Precision, autocast, derived_seed, global_seed, seeded
+from robustcnn.train.averaging import Averaged
+from robustcnn.train.optim import Optimizer
+from robustcnn.train.penalties import Penalties
+from robustcnn.train.settings import FitConfig
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss stopped being a finite number."""
+
+
+class Training:
+    """A model on its way; `history` says how far it has come."""
+
+    def __init__(
+        self,
+        model: PixelModel,
+        train: ResidentDataset,
+        validation: ResidentDataset,
+        config: FitConfig,
+        *,
+        class_weights: Tensor | None = None,
+        precision: Precision = "fp32",
+        compiled: bool = False,
+    ) -> None:
+        _check(model, train, validation, config, class_weights)
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+        self.model = model.to(train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        self.train, self.validation, self.config, self.precision = train, validation, config, precision
+        self.batch_size = len(train) if config.batch_size == "full" else min(config.batch_size, len(train))
+        # Batch norm cannot normalise a single example, so a last batch of one is left out.
+        self.drop_last = self.batch_size > 1 and len(train) % self.batch_size == 1
+        self.steps_per_epoch = len(train) // self.batch_size + (len(train) % self.batch_size > self.drop_last)
+        self.optimizer = Optimizer(model, config.optim, total_steps=config.epochs * self.steps_per_epoch)
+        self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=len(train))
+        self.averaged = None if config.ema is None else Averaged(model, config.ema)
+        self.class_weights = None if class_weights is None else class_weights.to(train.device)
+        self.history: tuple[EpochMetrics, ...] = ()
+        self.best_weights: dict[str, Tensor] = {}
+
+    @property
+    def finished(self) -> bool:
+        done, patience = len(self.history), self.config.patience
+        best = max((metrics.epoch for metrics in self.history if metrics.best), default=0)
+        return done >= self.config.epochs or (patience is not None and done - best >= patience)
+
+    def epoch(self) -> EpochMetrics:
+        """Train for one epoch, judge it, and remember the weights if they are the best so far."""
+        number, start = len(self.history) + 1, time.perf_counter()
+        # Every epoch has seeds of its own, so a resumed training needs no generator's state.
+        with global_seed(derived_seed(self.config.seed, "dropout", number)):
+            loss, rate = self._pass(number)
+        trained = time.perf_counter()
+        with self.judged_weights():
+            # The loss that is trained decides: a plain one would pick the epoch that favours the common classes.
+            scores = score(self.model, self.validation, class_weights=self.class_weights, precision=self.precision)
+            metrics = EpochMetrics(
+                epoch=number,
+                train_loss=loss,
+                valid_loss=scores.loss,
+                valid_accuracy=scores.accuracy,
+                learning_rate=rate,
+                images_per_second=len(self.train) / (trained - start),
+                seconds=time.perf_counter() - start,
+            )
+            if not math.isfinite(scores.loss):
+                raise _diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate)
+            if self._improves(metrics):
+                metrics = replace(metrics, best=True)
+                self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.history = (*self.history, metrics)
+        return metrics
+
+    def judged_weights(self) -> AbstractContextManager[None]:
+        """Inside the block the model carries the weights that are judged and kept: the averaged ones, if any."""
+        return nullcontext() if self.averaged is None else self.averaged.in_place()
+
+    def _improves(self, metrics: EpochMetrics) -> bool:
+        name = self.config.monitor
+        best = [getattr(past, name) for past in self.history if past.best]
+        return not best or is_better(name, getattr(metrics, name), best[-1])
+
+    def _pass(self, epoch: int) -> tuple[float, float]:
+        """(mean loss, last learning rate) of one pass over the training data."""
+        generator = seeded(derived_seed(self.config.seed, "data", epoch), self.train.device)
+        first, last = (epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch - 1
+        # Reading a loss waits for the device: at every step on a CPU, where that is free, now and then on a GPU.
+        patience = 1 if self.train.device.type == "cpu" else 50
+        losses: list[Tensor] = []
+        total = 0.0
+        self.model.train()
+        for step, (images, labels) in enumerate(self._batches(epoch, generator), start=first):
+            losses.append(self._descend(images, labels, generator))
+            rate = self.optimizer.step(step)
+            if self.averaged is not None:
+                self.averaged.update(step)
+            if len(losses) == patience or step == last:
+                values = torch.stack(losses).tolist()
+                for index, value in enumerate(values):
+                    if not math.isfinite(value):
+                        raise _diverged(value, "loss", step - len(values) + 2 + index, epoch, rate)
+                total += sum(values)
+                losses.clear()
+        return total / self.steps_per_epoch, rate
+
+    def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        batches = self.train.batches(
+            self.batch_size, generator=generator, transform=self.config.augment, drop_last=self.drop_last
+        )
+        yield from tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=None)
+
+    def _descend(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        """Leave the gradients of one batch on the weights; gives its mean loss."""
+        images = images.contiguous(memory_format=torch.channels_last)
+        with autocast(images.device, self.precision):
+            losses = self.config.objective(self.forward, images, labels, generator)
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[labels]
+        loss = losses.mean()
+        loss.backward()
+        self.penalties.add_gradients(self.model)
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        return loss.detach()
+
+
+def _check(
+    model: PixelModel,
+    train: ResidentDataset,
+    validation: ResidentDataset,
+    config: FitConfig,
+    class_weights: Tensor | None,
+) -> None:
+    ours, theirs = model.spec, train.spec
+    if (ours.shape, ours.num_classes) != (theirs.shape, theirs.num_classes):
+        raise ValueError(
+            f"the model takes {ours.shape} pictures of {ours.num_classes} classes, the training data are "
+            f"{theirs.shape} of {theirs.num_classes} (build the model with train.spec)"
+        )
+    if not len(train) or not len(validation):
+        raise ValueError(f"training needs examples: got {len(train)} to train and {len(validation)} to validate on")
+    if class_weights is not None and class_weights.shape != (ours.num_classes,):
+        raise ValueError(
+            f"class_weights needs one weight a class ({ours.num_classes}), got {tuple(class_weights.shape)}"
+        )
+    if class_weights is not None and config.objective.mixup:
+        raise ValueError("class weights have no meaning for mixup's blended labels: leave one of the two out")
+
+
+def _diverged(value: float, what: str, step: int, epoch: int, rate: float) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"the {what} became {value} at step {step} (epoch {epoch}, learning rate {rate:g}): the usual cure is a lower "
+        "learning rate (--fit.optim.lr), a warm-up (--fit.optim.warmup 0.1) or clipped gradients (--fit.clip 1); "
+        "the checkpoint of the last finished epoch, if there is one, is untouched"
+    )

@@ -1,0 +1,160 @@
+"""Minimal attacks: closed forms on a linear model, and each other's distances on a trained one."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Guarded, is_fooled
+from robustcnn.attacks.bisection import Smallest
+from robustcnn.attacks.carlini import CarliniWagner
+from robustcnn.attacks.closest import Closest
+from robustcnn.attacks.deepfool import DeepFool
+from robustcnn.attacks.gradient import FGSM, PGD
+from robustcnn.attacks.minimal import DDN, FMN
+from robustcnn.runtime import seeded
+from robustcnn.threat import Norm, ThreatModel
+
+if TYPE_CHECKING:
+    from tests.attacks.conftest import Linear, Trained
+
+DUAL = {"linf": 1, "l2": 2, "l1": math.inf}
+TINY_OVERSHOOT = DeepFool(overshoot=1e-5)
+CASES: list[tuple[Guarded, Norm, float]] = [
+    (TINY_OVERSHOOT, "linf", 2e-5),
+    (TINY_OVERSHOOT, "l2", 2e-5),
+    (TINY_OVERSHOOT, "l1", 2e-5),
+    (DeepFool(), "l2", 0.021),
+    (DDN(steps=200), "l2", 0.01),
+    (FMN(steps=200), "l2", 0.01),
+    (FMN(steps=200), "linf", 0.01),
+    (FMN(steps=200), "l1", 0.01),
+    (CarliniWagner(steps=200, searches=10, step_size=0.003), "l2", 0.03),
+    (Smallest(attack=FGSM(), steps=16), "linf", 0.01),
+    (Smallest(attack=PGD(steps=2, random_start=False), steps=16), "l2", 0.01),
+]
+
+
+def unlimited(norm: Norm) -> ThreatModel:
+    return ThreatModel(norm=norm, eps=1 if norm == "linf" else math.inf)
+
+
+@pytest.fixture
+def centred(binary: Linear) -> tuple[Linear, Tensor]:
+    """A linear model whose boundary passes through the grey image, and images to either side of it."""
+    direction = binary.weight[1].detach()
+    with torch.no_grad():
+        binary.bias.copy_(-binary.weight.sum(1) / 2)
+    generator = seeded(0)
+    side = torch.linspace(-0.1, 0.1, 12, dtype=torch.float64)[:, None] * direction / direction.norm()
+    noise = 0.02 * torch.randn(12, 16, generator=generator, dtype=torch.float64)
+    return binary, (0.5 + side + noise).reshape(12, 1, 4, 4)
+
+
+@pytest.mark.parametrize(("attack", "norm", "within"), CASES, ids=str)
+def test_the_distance_on_a_linear_model_is_margin_over_dual_norm(
+    centred: tuple[Linear, Tensor], attack: Guarded, norm: Norm, within: float
+) -> None:
+    model, images = centred
+    logits = model(images).detach()
+    labels, threat = logits.argmax(1), unlimited(norm)
+    found = attack(model, images, labels, threat)
+    assert is_fooled(model(found), labels).all()
+    slope = (model.weight[1] - model.weight[0]).detach().norm(p=DUAL[norm])
+    expected = (logits[:, 1] - logits[:, 0]).abs() / slope
+    torch.testing.assert_close(threat.distance(found, images), expected, rtol=within, atol=2e-4)
+    assert (threat.distance(found, images) >= expected * (1 - 1e-9)).all()
+
+
+RIVALS = [
+    (DDN(), "l2"),
+    (FMN(), "l2"),
+    (FMN(), "linf"),
+    (FMN(), "l1"),
+    (CarliniWagner(steps=100, searches=7, step_size=0.05), "l2"),
+]
+
+
+@pytest.mark.parametrize(("attack", "norm"), RIVALS, ids=str)
+def test_everybody_is_fooled_at_a_mean_distance_below_deepfools(trained: Trained, attack: Guarded, norm: Norm) -> None:
+    model, images = trained.model, trained.images[:48]
+    labels, threat = model(images).argmax(1), unlimited(norm)
+    distances = []
+    for each in (DeepFool(), attack):
+        found = each(model, images, labels, threat)
+        assert is_fooled(model(found), labels).all()
+        distances.append(threat.distance(found, images).mean())
+    assert distances[1] <= distances[0]
+
+
+@pytest.mark.parametrize("attack", [DeepFool(), DDN(), FMN(), CarliniWagner(steps=50)], ids=str)
+def test_a_find_outside_the_ball_is_cut_to_it_and_one_inside_is_whole(trained: Trained, attack: Guarded) -> None:
+    model, images, labels = trained.model, trained.images[:32], trained.labels[:32]
+    whole = attack(model, images, labels, unlimited("l2"))
+    distance = unlimited("l2").distance(whole, images)
+    threat = ThreatModel(norm="l2", eps=float(distance.median()))
+    cut = attack(model, images, labels, threat)
+    inside = distance <= threat.eps
+    assert torch.equal(cut[inside], whole[inside])
+    torch.testing.assert_close(threat.distance(cut, images)[~inside], distance[~inside].clamp_max(threat.eps))
+
+
+def test_bisection_finds_the_least_eps_of_the_attack_to_its_resolution(trained: Trained) -> None:
+    model, images, labels = trained.model, trained.images[:24], trained.labels[:24]
+    threat, attack = ThreatModel(eps=0.4), FGSM()
+    found = threat.distance(Smallest(attack=attack, steps=6)(model, images, labels, threat), images)
+    grid = [ThreatModel(eps=0.4 * k / 64) for k in range(65)]
+    fooled = torch.stack([is_fooled(model(attack(model, images, labels, t)), labels) for t in grid])
+    # Where success is monotone in eps, bisection must give the first success of the whole grid.
+    monotone = (fooled.long().diff(dim=0) >= 0).all(0) & fooled.any(0)
+    first = 0.4 * fooled.long().argmax(0) / 64
+    assert monotone.sum() > 8
+    torch.testing.assert_close(found[monotone], first[monotone], atol=1e-5, rtol=0)
+
+
+def test_only_what_the_exact_model_confirms_is_kept(trained: Trained) -> None:
+    class Sceptic(nn.Module):
+        """Sees every image as class 0; its exact self sees what is there."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.eye(10)[torch.zeros(len(images), dtype=torch.long)]
+
+        def exact(self, images: Tensor) -> Tensor:
+            return trained.model(images)
+
+    images, labels = trained.images[:40], trained.labels[:40]
+    wrong = is_fooled(trained.model(images), labels)
+    closest = Closest(Sceptic(), images, labels, unlimited("l2"))
+    closest.offer(images, Sceptic()(images))
+    assert torch.equal(closest.distance.isfinite(), wrong & (labels != 0))
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm", "message"),
+    [
+        (DDN(), "linf", "DDN knows l2, got linf"),
+        (CarliniWagner(), "linf", "CarliniWagner knows l2, got linf"),
+    ],
+)
+def test_other_norms_are_refused(trained: Trained, attack: Guarded, norm: Norm, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        attack(trained.model, trained.images[:2], trained.labels[:2], ThreatModel(norm=norm, eps=0.5))
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_shrink_is_the_nearest_change_of_that_length(norm: Norm) -> None:
+    threat = ThreatModel(norm=norm, eps=0.5)
+    change = torch.randn(6, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
+    length = threat.distance(change, torch.zeros_like(change)) * torch.linspace(0, 1.25, 6)
+    shorter = threat.shrink(change, length)
+    norms = threat.distance(shorter, torch.zeros_like(change))
+    assert (norms <= length + 1e-9).all()
+    assert torch.equal(shorter[-2:], change[-2:]) or torch.allclose(shorter[-2:], change[-2:])
+    # No point of the ball is nearer: the rest of the change is at a right angle or more to every way further inside.
+    for _ in range(50):
+        other = threat.shrink(torch.randn_like(change) * 3, length)
+        assert (((change - shorter) * (other - shorter)).flatten(1).sum(1) <= 1e-9).all()

@@ -1,0 +1,118 @@
+"""The Square attack: its queries, its geometry and its strength."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import is_fooled
+from robustcnn.attacks.black_box import BlackBox
+from robustcnn.attacks.noise import CornerNoise
+from robustcnn.attacks.square import Square
+from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
+from robustcnn.runtime import seeded
+from robustcnn.threat import Norm, ThreatModel
+
+if TYPE_CHECKING:
+    from tests.attacks.conftest import Trained
+
+GREY = torch.full((64, 3, 10, 12), 0.5)
+
+
+class Counting(nn.Module):
+    """Counts the images it is shown."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.shown = model, 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.shown += len(images)
+        return self.model(images)
+
+
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 0.8)])
+def test_with_the_same_queries_it_beats_noise(trained: Trained, norm: Norm, eps: float) -> None:
+    model, images, labels = trained
+    threat = ThreatModel(norm=norm, eps=eps)
+    squares = is_fooled(model(Square(queries=150)(model, images, labels, threat)), labels).float().mean()
+    noise = is_fooled(model(CornerNoise(draws=150)(model, images, labels, threat)), labels).float().mean()
+    assert squares > noise + 0.2
+
+
+def test_it_asks_no_more_than_its_queries_and_only_survivors(trained: Trained) -> None:
+    victim = Counting(trained.model)
+    images, labels = trained.images[:32], trained.model(trained.images[:32]).argmax(1)
+    Square(queries=50)(victim, images, labels, ThreatModel(eps=1e-6))
+    # One image to count classes, one look at the clean batch, then 50 queries: nobody falls at such an eps.
+    assert victim.shown == 1 + 32 + 50 * 32
+    victim.shown = 0
+    Square(queries=50)(victim, images, labels, ThreatModel(eps=0.5))
+    assert victim.shown < 25 * 32
+
+
+def test_the_window_shrinks_by_the_published_schedule() -> None:
+    images = torch.zeros(1, 1, 32, 32)
+    area = [Square(queries=10_000)._side(query, images, 1) ** 2 / 32**2 for query in (1, 11, 51, 201, 501, 9000)]
+    expected = [0.8 / 2**halvings for halvings in (0, 1, 2, 3, 4, 9)]
+    torch.testing.assert_close(torch.tensor(area), torch.tensor(expected), rtol=0.1, atol=2e-3)
+    assert Square(queries=1000)._side(6, images, 1) == Square(queries=10_000)._side(60, images, 1)
+
+
+def test_the_start_is_vertical_stripes_of_eps() -> None:
+    change = stripes(GREY, 0.1, seeded(0)) - GREY
+    torch.testing.assert_close(change.abs(), torch.full_like(change, 0.1))
+    assert torch.equal(change, change[:, :, :1].expand_as(change))
+    assert (change[:, :, 0] > 0).float().mean().sub(0.5).abs() < 0.05
+
+
+def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
+    change = recoloured(GREY, GREY, 0.1, 4, seeded(0)) - GREY
+    painted = (change != 0).any(1)
+    assert (painted.sum((1, 2)) == 16).all()
+    rows, columns = painted.any(2), painted.any(1)
+    assert (rows.sum(1) == 4).all()
+    assert (columns.sum(1) == 4).all()
+    # Every row and column of the image belongs to some window.
+    assert rows.any(0).all()
+    assert columns.any(0).all()
+    for image, window in zip(change, painted, strict=True):
+        assert (image[:, window].abs() - 0.1).abs().max() < 1e-6
+        assert (image[:, window].std(1) < 1e-6).all()
+
+
+def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:
+    # Equation 2 of the paper for 5 x 5: the middle has 1 + 1/4 + 1/9, the next ring 1/4 + 1/9, the edge 1/9.
+    pyramid = bump(5, 5)
+    assert pyramid[2, 2] == pytest.approx(1 + 1 / 4 + 1 / 9)
+    assert pyramid[1, 3] == pytest.approx(1 / 4 + 1 / 9)
+    assert pyramid[0, 2] == pytest.approx(1 / 9)
+
+
+def test_l2_steps_stay_on_the_sphere_and_change_two_windows_at_most() -> None:
+    generator = seeded(0)
+    best = tiles(GREY, 0.5, generator)
+    threat = ThreatModel(norm="l2", eps=0.5)
+    torch.testing.assert_close(threat.distance(best, GREY), torch.full((64,), 0.5))
+    after = moved(GREY, best, 0.5, 3, generator)
+    torch.testing.assert_close(threat.distance(after, GREY), torch.full((64,), 0.5))
+    # What is outside both windows keeps its direction: it is only rescaled.
+    same = ((after - GREY) / (best - GREY).where(best != GREY, torch.nan)).flatten(1)
+    kept = ((same - same.nanmedian(1, keepdim=True).values).abs() < 1e-3).sum(1)
+    assert (kept >= (best != GREY).flatten(1).sum(1) - 2 * 3 * 9).all()
+    assert (after - best).flatten(1).abs().amax(1).min() > 1e-3
+
+
+def test_any_function_is_a_victim(trained: Trained) -> None:
+    victim = BlackBox(lambda images: (10 * trained.model(images)).round().tolist())
+    images, labels = trained.images[:32], trained.labels[:32]
+    attacked = Square(queries=100)(victim, images, labels, ThreatModel(eps=0.25))
+    assert is_fooled(victim(attacked), labels).float().mean() > 0.5
+
+
+def test_l1_is_refused_with_an_alternative(trained: Trained) -> None:
+    with pytest.raises(ValueError, match=r"Square knows linf and l2, got l1 \(use"):
+        Square()(trained.model, trained.images, trained.labels, ThreatModel(norm="l1", eps=1.0))

@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from robustcnn.data.augment import Augment
+from robustcnn.estimator import RobustCNNClassifier
+from robustcnn.models import ModelConfig, PixelModel
+from robustcnn.results import HEADER
+from robustcnn.train import FitConfig, OptimConfig, Standard
+
+Array = np.ndarray[Any, Any]
+NAMES = np.array(["upper", "left", "middle"])
+
+
+def bars(count: int = 60, classes: int = 3) -> tuple[Array, Array]:
+    """Noisy uint8 pictures (n, 1, 12, 12) with a bright bar, and the name of its place."""
+    labels = np.arange(count) % classes
+    images = np.random.default_rng(0).integers(0, 100, (count, 1, 12, 12), dtype=np.uint8)
+    for place in range(classes):
+        images[labels == place, :, 4 * place : 4 * place + 4] += 120
+    return images, NAMES[labels]
+
+
+def classifier(**options: Any) -> RobustCNNClassifier:
+    return RobustCNNClassifier(**({"width": 0.1, "epochs": 5, "batch_size": 16, "random_state": 0} | options))
+
+
+@parametrize_with_checks([RobustCNNClassifier(epochs=10)])
+def test_scikit_learns_own_checks_pass(estimator: object, check: Callable[[object], None]) -> None:
+    check(estimator)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda images: images,
+        lambda images: images[:, 0],
+        lambda images: images.transpose(0, 2, 3, 1),
+        lambda images: (images / 255).astype(np.float32),
+        lambda images: images.repeat(3, 1) / 255,
+        lambda images: images.reshape(len(images), -1),
+        lambda images: images.reshape(len(images), -1).astype(float),
+    ],
+    ids=["NCHW", "NHW", "NHWC", "float32", "colour", "rows", "float rows"],
+)
+def test_images_in_every_layout_are_learnt(layout: Callable[[Array], Array]) -> None:
+    images, labels = bars(120)
+    images = layout(images)
+    assert classifier().fit(images[:90], labels[:90]).score(images[90:], labels[90:]) > 0.95
+
+
+def test_one_fitted_model_answers_bytes_floats_and_rows_alike() -> None:
+    images, labels = bars()
+    fitted = classifier().fit(images, labels)
+    expected = fitted.predict_proba(images)
+    for same in (images / 255, images[:, 0], images.transpose(0, 2, 3, 1), images.reshape(60, -1)):
+        np.testing.assert_allclose(fitted.predict_proba(same), expected, atol=1e-5)
+
+
+def test_the_fitted_model_is_the_pixel_model_behind_the_answers() -> None:
+    images, labels = bars()
+    fitted = classifier().fit(images, labels)
+    assert isinstance(fitted.model_, PixelModel)
+    assert not fitted.model_.training
+    logits = fitted.model_(torch.tensor(images) / 255).detach()
+    np.testing.assert_allclose(fitted.predict_proba(images), logits.softmax(1), atol=1e-6)
+    np.testing.assert_allclose(fitted.decision_function(images), logits, rtol=1e-5, atol=1e-5)
+    assert fitted.n_features_in_ == 144
+
+
+@pytest.mark.parametrize("single_logit", [False, True])
+def test_two_classes_are_decided_by_the_sign_of_one_number(single_logit: bool) -> None:
+    images, labels = bars(classes=2)
+    fitted = classifier(single_logit=single_logit).fit(images, labels)
+    assert fitted.classes_.tolist() == ["left", "upper"]
+    assert fitted.score(images, labels) > 0.95
+    lead = fitted.decision_function(images)
+    assert lead.shape == (60,)
+    np.testing.assert_array_equal(fitted.predict(images) == "upper", lead > 0)
+    np.testing.assert_allclose(fitted.predict_proba(images)[:, 1], 1 / (1 + np.exp(-lead)), atol=1e-6)
+
+
+@pytest.mark.parametrize(("given", "answered"), [("uint8", "float32"), ("float32", "float32"), ("float64", "float64")])
+def test_answers_have_the_precision_of_the_pixels(given: str, answered: str) -> None:
+    images, labels = bars()
+    pixels = images if given == "uint8" else (images / 255).astype(given)
+    assert classifier(epochs=1).fit(pixels, labels).predict_proba(pixels).dtype == answered
+
+
+def test_the_embedded_digits_are_learnt_from_rows_of_0_to_16() -> None:
+    rows, digits = load_digits(return_X_y=True)
+    fitted = classifier(width=0.25, epochs=6).fit(rows[:1200], digits[:1200])
+    assert fitted.score(rows[1200:], digits[1200:]) > 0.9
+    assert fitted.pixel_format_.shape == (1, 8, 8)
+    assert fitted.pixel_format_.scale == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "chosen"),
+    [("auto", 144, "smallcnn"), ("auto", 10, "mlp"), ("logistic", 144, "logistic"), (ModelConfig(), 144, "bncnn")],
+)
+def test_the_network_is_the_one_asked_for_or_fits_the_picture(
+    model: str | ModelConfig, features: int, chosen: str
+) -> None:
+    rows = np.random.default_rng(0).random((12, features))
+    fitted = RobustCNNClassifier(model=model, epochs=1).fit(rows, np.arange(12) % 2)
+    assert fitted.model_.config.name == chosen
+
+
+def test_options_reach_the_network() -> None:
+    images, labels = bars()
+    fitted = classifier(model="smallcnn", dropout=0.25, width=0.2, epochs=1).fit(images, labels)
+    assert fitted.model_.config == ModelConfig(name="smallcnn", dropout=0.25, width=0.2)
+
+
+def test_options_reach_the_training() -> None:
+    options = {"epochs": 3, "batch_size": 7, "l1": 0.1, "l2": 0.2, "patience": 2, "augment": Augment(shift=1)}
+    config = RobustCNNClassifier(
+        **options, optimizer="adam", lr=0.01, schedule="cosine", label_smoothing=0.1
+    )._fit_config()
+    expected = FitConfig(
+        **options,
+        optim=OptimConfig(name="adam", lr=0.01, schedule="cosine"),
+        objective=Standard(label_smoothing=0.1),
+        seed=config.seed,
+    )
+    assert config == expected
+
+
+def test_grid_search_in_a_pipeline_finds_the_rate_that_learns() -> None:
+    images, labels = bars()
+    pipeline = Pipeline([("invert", FunctionTransformer(lambda images: 255 - images)), ("net", classifier())])
+    search = GridSearchCV(pipeline, {"net__lr": [1e-6, 0.05]}, cv=2).fit(images, labels)
+    assert search.best_params_ == {"net__lr": 0.05}
+    assert search.score(images, labels) > 0.95
+
+
+def test_cross_validation_works_on_images_and_on_scaled_rows() -> None:
+    images, labels = bars()
+    assert cross_val_score(classifier(), images, labels, cv=2).min() > 0.9
+    scaled = Pipeline([("scale", StandardScaler()), ("net", classifier(image_shape=(12, 12)))])
+    assert cross_val_score(scaled, images.reshape(60, -1), labels, cv=2).min() > 0.9
+
+
+def test_a_fitted_classifier_survives_pickling() -> None:
+    images, labels = bars()
+    fitted = classifier().fit(images, labels)
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict_proba(images), fitted.predict_proba(images))
+    assert again.history_ == fitted.history_
+
+
+def test_a_clone_has_the_parameters_and_nothing_learnt() -> None:
+    options = {"augment": Augment(mirror=True), "model": ModelConfig(name="mlp"), "class_weight": {"left": 2.0}}
+    copied = clone(classifier(**options).set_params(l2=0.5))
+    assert copied.get_params() == classifier(**options, l2=0.5).get_params()
+    assert not hasattr(copied, "model_")
+
+
+def test_random_state_decides_the_answer_and_leaves_other_numbers_alone() -> None:
+    images, labels = bars()
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    first, again, other = (
+        classifier(random_state=state, dropout=0.5, augment=Augment(noise=0.1))
+        .fit(images, labels)
+        .predict_proba(images)
+        for state in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def best_epoch(fitted: RobustCNNClassifier) -> Any:
+    return [metrics for metrics in fitted.history_ if metrics.best][-1]
+
+
+def test_epochs_of_a_small_set_are_judged_by_all_of_it() -> None:
+    images, labels = bars()
+    fitted = classifier().fit(images, labels)
+    assert log_loss(labels, fitted.predict_proba(images)) == pytest.approx(best_epoch(fitted).valid_loss, rel=1e-4)
+
+
+def test_epochs_are_judged_by_a_held_out_share() -> None:
+    images, labels = bars(50, classes=2)
+    # All labels are drawn: those of the pictures held out cannot be learnt.
+    labels = np.random.default_rng(0).permutation(labels)
+    fitted = classifier(validation=0.5, epochs=60, schedule="constant").fit(images, labels)
+    correct = best_epoch(fitted).valid_accuracy * 25
+    assert correct == pytest.approx(round(correct))
+    assert min(metrics.train_loss for metrics in fitted.history_) < 0.1
+    assert max(metrics.valid_loss for metrics in fitted.history_) > 1
+
+
+def test_training_stops_when_patience_runs_out() -> None:
+    images, labels = bars(200)
+    # Drawn labels: learning the training ones by heart makes the held-out loss worse and worse.
+    labels = np.random.default_rng(0).permutation(labels)
+    history = classifier(epochs=30, patience=2, schedule="constant").fit(images, labels).history_
+    assert [metrics.best for metrics in history[-3:]] == [True, False, False]
+    assert len(history) < 30
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "odds"), [(None, 1 / 3), ("balanced", 1.0), ({"left": 1.0, "upper": 6.0}, 2.0)]
+)
+def test_class_weights_set_the_odds_where_the_pictures_say_nothing(class_weight: object, odds: float) -> None:
+    labels = np.array(["upper"] + ["left"] * 3).repeat(5)
+    blank = np.full((20, 8, 8), 100, dtype=np.uint8)
+    options = {"model": "logistic", "width": None, "epochs": 300, "batch_size": "full", "schedule": "constant"}
+    fitted = classifier(**options, class_weight=class_weight).fit(blank, labels)
+    left, upper = fitted.predict_proba(blank)[0]
+    assert upper / left == pytest.approx(odds, rel=0.02)
+
+
+def test_the_epoch_table_is_printed_only_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    images, labels = bars()
+    classifier(epochs=2).fit(images, labels)
+    assert capsys.readouterr().out == ""
+    fitted = classifier(epochs=2, verbose=1).fit(images, labels)
+    assert capsys.readouterr().out.splitlines() == [HEADER, *map(str, fitted.history_)]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"validation": 1.0}, r"validation must lie in \[0, 1\), got 1"),
+        ({"model": "smalcnn"}, "unknown model 'smalcnn' .did you mean 'smallcnn'"),
+        ({"optimizer": "adan"}, "unknown optimizer 'adan'"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"precision": "fp16"}, "precision must be one of fp32, bf16"),
+        ({"image_shape": (10, 10)}, r"image_shape must be .* got \(10, 10\) for images of \(1, 12, 12\)"),
+        ({"single_logit": True}, "single_logit needs exactly two classes, got 3"),
+        ({"class_weight": "even"}, "class_weight"),
+    ],
+)
+def test_a_bad_parameter_is_named_by_fit(options: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        classifier(**options).fit(*bars())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_what_a_gpu_has_learnt_answers_alike_on_a_cpu() -> None:
+    images, labels = bars()
+    fitted = classifier(device="cuda").fit(images, labels)
+    assert fitted.score(images, labels) > 0.95
+    on_gpu = fitted.predict_proba(images)
+    np.testing.assert_allclose(fitted.set_params(device="cpu").predict_proba(images), on_gpu, atol=1e-3)

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from robustcnn import Augment, FitConfig, OptimConfig, ResidentDataset, Standard, build, fit, load_checkpoint, score
+from robustcnn.data.resident import spec_of
+from robustcnn.models import PixelModel
+from robustcnn.runtime import global_seed, seeded
+from robustcnn.train import TrainingDiverged
+from robustcnn.train.averaging import Averaged
+
+
+def bars(count: int = 240, classes: int = 2) -> ResidentDataset:
+    """Pictures whose class is the third of the picture that holds a bright bar, half hidden in noise."""
+    generator = seeded(0)
+    labels = torch.arange(count) % classes
+    images = torch.randint(0, 120, (count, 1, 12, 12), dtype=torch.uint8, generator=generator)
+    for label in range(classes):
+        images[labels == label, :, 4 * label + 1 : 4 * label + 3] += 100
+    return ResidentDataset(images=images, labels=labels, spec=spec_of(images, tuple("abc"[:classes])), name="bars")
+
+
+def parts(classes: int = 2) -> tuple[ResidentDataset, ResidentDataset]:
+    return bars(classes=classes).split(0.25, generator=seeded(0))
+
+
+def fresh(data: ResidentDataset, name: str = "smallcnn", **options: object) -> PixelModel:
+    with global_seed(0):
+        return build(name, data.spec, **({"width": 0.1} if name == "smallcnn" else {}), **options)
+
+
+QUICK = FitConfig(epochs=3, batch_size=32, optim=OptimConfig(lr=0.05))
+
+
+def weights(model: PixelModel) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(ones: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return all(torch.equal(ones[name], others[name]) for name in ones)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"objective": Standard(label_smoothing=0.1)},
+        {"objective": Standard(mixup=0.4)},
+        {"augment": Augment(shift=1, noise=0.02)},
+        {"l1": 0.01, "l2": 0.01, "clip": 1.0},
+        {"ema": 0.9},
+        {"batch_size": "full", "epochs": 40, "optim": OptimConfig(name="sgd", lr=0.1, momentum=0.9)},
+        {"batch_size": 1, "epochs": 1, "optim": OptimConfig(name="sgd", lr=0.01, momentum=0.0)},
+        {"optim": OptimConfig(name="adamw", lr=0.005, schedule="cosine", momentum=0.9)},
+    ],
+    ids=lambda change: ",".join(change) or "plain",
+)
+def test_training_learns_the_bars_under_every_option(change: dict[str, object]) -> None:
+    train, validation = parts()
+    model = fresh(train)
+    history = list(fit(model, train, validation, replace(QUICK, **change)))
+    assert history[-1].train_loss < history[0].train_loss or len(history) == 1
+    assert score(model, validation).accuracy > 0.95
+
+
+def test_two_classes_by_a_single_logit_learn_too() -> None:
+    train, validation = parts()
+    model = fresh(train, single_logit=True)
+    list(fit(model, train, validation, QUICK))
+    assert score(model, validation).accuracy > 0.95
+
+
+def test_the_same_config_twice_gives_the_same_weights() -> None:
+    train, validation = parts(classes=3)
+    config = replace(QUICK, augment=Augment(mirror=True, shift=1), objective=Standard(mixup=0.2))
+    models = [fresh(train, "smallcnn", dropout=0.5) for _ in range(2)]
+    for model in models:
+        list(fit(model, train, validation, config))
+    assert same(weights(models[0]), weights(models[1]))
+    other = fresh(train, "smallcnn", dropout=0.5)
+    list(fit(other, train, validation, replace(config, seed=1)))
+    assert not same(weights(models[0]), weights(other))
+
+
+def test_the_callers_random_numbers_are_left_alone() -> None:
+    train, validation = parts()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    list(fit(fresh(train), train, validation, replace(QUICK, epochs=1)))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_afterwards_the_model_carries_the_best_epochs_weights() -> None:
+    train, validation = parts()
+    model = fresh(train)
+    # A rate that grows until it does damage: the last epoch is not the best one.
+    config = replace(QUICK, epochs=6, optim=OptimConfig(name="sgd", lr=0.02, lr_end=3.0, schedule="linear"))
+    history = list(fit(model, train, validation, config))
+    best = min(history, key=lambda metrics: metrics.valid_loss)
+    assert best.epoch < 6
+    assert [metrics for metrics in history if metrics.best][-1] == best
+    assert score(model, validation).loss == pytest.approx(best.valid_loss, abs=1e-12)
+
+
+def test_early_stopping_waits_for_its_patience_and_no_longer() -> None:
+    train, validation = parts()
+    config = replace(QUICK, epochs=50, patience=2, optim=OptimConfig(name="sgd", lr=1e-12, momentum=0.0))
+    # Weights that stand still never improve on the first epoch.
+    history = list(fit(fresh(train, "logistic"), train, validation, replace(config, monitor="valid_accuracy")))
+    assert [metrics.epoch for metrics in history] == [1, 2, 3]
+    assert [metrics.best for metrics in history] == [True, False, False]
+
+
+def test_class_weights_set_the_odds_where_the_pictures_say_nothing() -> None:
+    data = bars()
+    blank = replace(data, images=torch.full_like(data.images, 128))
+    model = fresh(data, "logistic")
+    descent = OptimConfig(name="sgd", lr=0.01, momentum=0.0)
+    config = replace(QUICK, epochs=300, batch_size="full", optim=descent, monitor="train_loss")
+    list(fit(model, blank, blank, config, class_weights=torch.tensor([0.5, 1.5])))
+    # The minimum of the weighted loss: log odds of the weights times the (equal) counts.
+    odds = model(blank.images[:1] / 255).diff(dim=1).item()
+    assert odds == pytest.approx(math.log(3), abs=0.01)
+
+
+def test_the_best_epoch_is_judged_by_the_weighted_loss_too() -> None:
+    data = bars()
+    blank = replace(data, images=torch.full_like(data.images, 128))
+    class_weights = torch.tensor([0.2, 1.8])
+    model = fresh(data, "logistic")
+    config = replace(QUICK, epochs=8, batch_size="full", optim=OptimConfig(name="sgd", lr=0.001, momentum=0.0))
+    history = list(fit(model, blank, blank, config, class_weights=class_weights))
+    # From even odds on, the plain loss only rises while the weighted one falls.
+    assert all(metrics.best for metrics in history)
+    assert history[-1].valid_loss < 0.5 < math.log(2) < score(model, blank).loss
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    train, validation = parts()
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16, got 'fp16'"):
+        next(fit(fresh(train), train, validation, precision="fp16"))  # type: ignore[arg-type]
+
+
+def test_averaged_weights_follow_the_published_recursion() -> None:
+    train, _ = parts()
+    model = fresh(train, "logistic")
+    averaged = Averaged(model, decay=0.5)
+    expected = model.net[-1].weight.detach().clone()
+    for step in range(20):
+        with torch.no_grad():
+            model.net[-1].weight += 1.0
+        share = 1 - min(0.5, (1 + step) / (10 + step))
+        expected = expected + share * (model.net[-1].weight.detach() - expected)
+        averaged.update(step)
+    own = model.net[-1].weight.detach().clone()
+    with averaged.in_place():
+        torch.testing.assert_close(model.net[-1].weight.detach(), expected)
+    assert torch.equal(model.net[-1].weight, own)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_loss_that_is_not_finite_stops_at_once_with_the_cure(precision: str) -> None:
+    train, validation = parts()
+    config = replace(QUICK, optim=OptimConfig(name="sgd", lr=1e30, momentum=0.0))
+    with pytest.raises(TrainingDiverged, match=r"at step \d+ \(epoch 1, learning rate 1e\+30\): the usual cure"):
+        list(fit(fresh(train), train, validation, config, precision=precision))
+
+
+def test_the_last_good_checkpoint_survives_a_divergence(tmp_path: Path) -> None:
+    train, validation = parts()
+    # Calm for an epoch, then far too fast.
+    wild = OptimConfig(name="sgd", lr=0.01, schedule="steps", milestones=(0.5,), gamma=1e30)
+    training = fit(fresh(train), train, validation, replace(QUICK, epochs=2, optim=wild), folder=tmp_path)
+    next(training)
+    before = weights(load_checkpoint(tmp_path))
+    with pytest.raises(TrainingDiverged):
+        next(training)
+    assert same(before, weights(load_checkpoint(tmp_path)))
+
+
+def test_bf16_learns_as_well() -> None:
+    train, validation = parts()
+    model = fresh(train)
+    list(fit(model, train, validation, QUICK, precision="bf16"))
+    assert score(model, validation).accuracy > 0.95
+
+
+def test_a_last_batch_of_one_does_not_trip_batch_norm() -> None:
+    data = bars(33)
+    model = fresh(data, "bncnn", width=0.1)
+    assert len(list(fit(model, data, data, replace(QUICK, epochs=1, batch_size=32)))) == 1
+
+
+def test_a_model_for_other_pictures_is_refused() -> None:
+    train, validation = parts()
+    with pytest.raises(ValueError, match=r"3 classes, .* of 2 \(build the model with train.spec\)"):
+        next(fit(fresh(bars(classes=3)), train, validation))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1 or 'full', got 0"),
+        ({"l1": -1.0}, "l1 and l2 must not be negative"),
+        ({"clip": 0.0}, "clip must be positive, got 0"),
+        ({"ema": 1.0}, "ema must lie strictly between 0 and 1"),
+        ({"patience": 0}, "patience must be at least 1 epoch"),
+        ({"monitor": "valid_los"}, "unknown monitor 'valid_los' .did you mean 'valid_loss'"),
+    ],
+)
+def test_a_bad_option_is_named(options: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        FitConfig(**options)  # type: ignore[arg-type]
