@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from robustcnn.checkpoint import load as load_checkpoint
     from robustcnn.data import Augment, DataConfig, ResidentDataset, load
+    from robustcnn.estimator import RobustCNNClassifier
     from robustcnn.evaluate import predict, score
     from robustcnn.models import build, describe
     from robustcnn.spec import ImageSpec
@@ -21,6 +22,7 @@ _HOMES = {
     "ImageSpec": "spec",
     "OptimConfig": "train",
     "ResidentDataset": "data",
+    "RobustCNNClassifier": "estimator",
     "Standard": "train",
     "build": "models",
     "describe": "models",
@@ -37,6 +39,7 @@ __all__ = [
     "ImageSpec",
     "OptimConfig",
     "ResidentDataset",
+    "RobustCNNClassifier",
     "Standard",
     "build",
     "describe",

@@ -185,7 +185,9 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         train, held_out = self._parts(data, config.seed)
         history: list[EpochMetrics] = []
         weights = self._class_weights(data)
-        for metrics in fit(model, train, held_out, config, class_weights=weights, precision=self.precision):
+        shown = bool(self.verbose)
+        epochs = fit(model, train, held_out, config, class_weights=weights, precision=self.precision, progress=shown)
+        for metrics in epochs:
             if self.verbose:
                 sys.stdout.write(f"{metrics}\n" if history else f"{HEADER}\n{metrics}\n")
             history.append(metrics)

@@ -1,1 +1,29 @@
-"""To be furnished."""
+"""Attacks: frozen dataclasses that are called with a model, images, labels and a threat."""
+
+from robustcnn.attacks.autopgd import APGD as APGD
+from robustcnn.attacks.base import Attack as Attack
+from robustcnn.attacks.bisection import Smallest as Smallest
+from robustcnn.attacks.black_box import BlackBox as BlackBox
+from robustcnn.attacks.carlini import CarliniWagner as CarliniWagner
+from robustcnn.attacks.craft import craft as craft
+from robustcnn.attacks.curve import breaking_eps as breaking_eps
+from robustcnn.attacks.deepfool import DeepFool as DeepFool
+from robustcnn.attacks.ensemble import AutoAttack as AutoAttack
+from robustcnn.attacks.ensemble import WorstOf as WorstOf
+from robustcnn.attacks.fab import FAB as FAB
+from robustcnn.attacks.foolbox_adapter import Foolbox as Foolbox
+from robustcnn.attacks.gradient import BIM as BIM
+from robustcnn.attacks.gradient import FGSM as FGSM
+from robustcnn.attacks.gradient import MIFGSM as MIFGSM
+from robustcnn.attacks.gradient import PGD as PGD
+from robustcnn.attacks.gradient import RFGSM as RFGSM
+from robustcnn.attacks.minimal import DDN as DDN
+from robustcnn.attacks.minimal import FMN as FMN
+from robustcnn.attacks.noise import CornerNoise as CornerNoise
+from robustcnn.attacks.noise import GaussianNoise as GaussianNoise
+from robustcnn.attacks.noise import UniformNoise as UniformNoise
+from robustcnn.attacks.spatial import SpatialGradient as SpatialGradient
+from robustcnn.attacks.spatial import SpatialGrid as SpatialGrid
+from robustcnn.attacks.square import Square as Square
+from robustcnn.attacks.universal import Universal as Universal
+from robustcnn.attacks.views import fast_view as fast_view

@@ -85,8 +85,8 @@ class Ascent:
         """Whether anything but the last step's images can be the answer."""
         return self.stop or self.best or self.restarts > 1
 
-    def _loss(self, logits: Tensor, standing: Standing) -> Tensor:
-        rows, targets = standing.rows, standing.targets
+    def _loss(self, logits: Tensor, standing: Standing, part: slice = slice(None)) -> Tensor:
+        rows, targets = standing.rows[part], standing.targets
         return attack_loss(self.loss, logits, standing.labels[rows], None if targets is None else targets[rows])
 
     def _climb(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> Tensor:
@@ -123,7 +123,13 @@ class Ascent:
             logits: Tensor = standing.model(seen)
             return logits
 
-        slope = input_gradient(view, viewpoint, lambda logits: self._loss(logits, standing), draws=self.eot)
+        slope = input_gradient(
+            view,
+            viewpoint,
+            lambda logits, part: self._loss(logits, standing, part),
+            draws=self.eot,
+            chunk=getattr(standing.model, "chunk", None),
+        )
         if (self.nesterov or self.diversity) and (self.stop or self.best):
             logits = standing.model(current)
             return Slope(self._loss(logits, standing), logits, slope.gradient)

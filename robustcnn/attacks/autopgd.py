@@ -113,9 +113,11 @@ class APGD(Guarded):
     def _look(self, standing: Standing, images: Tensor, aims: Tensor | None) -> Slope:
         labels = standing.labels[standing.rows]
         targets = None if aims is None else aims[standing.rows]
-        return input_gradient(
-            standing.model, images, lambda logits: attack_loss(self.loss, logits, labels, targets), draws=self.eot
-        )
+
+        def loss(logits: Tensor, part: slice) -> Tensor:
+            return attack_loss(self.loss, logits, labels[part], None if targets is None else targets[part])
+
+        return input_gradient(standing.model, images, loss, draws=self.eot)
 
     def _phases(self, threat: ThreatModel) -> list[tuple[ThreatModel, int]]:
         """Balls to search one after the other, and for how many steps."""

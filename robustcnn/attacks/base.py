@@ -114,22 +114,37 @@ class Slope(NamedTuple):
     """Of the summed loss, shaped like the images; what is not a number counts as no slope."""
 
 
+RowLoss = Callable[[Tensor, slice], Tensor]
+"""Of the logits of some of the examples, and which of them these are: one value an example."""
+
+
 def input_gradient(
-    model: Callable[[Tensor], Tensor], images: Tensor, loss: Callable[[Tensor], Tensor], *, draws: int = 1
+    model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, *, draws: int = 1, chunk: int | None = None
 ) -> Slope:
     """Loss of the logits, one an example, and its gradient with respect to the images alone.
 
     More than one of the `draws` is for models that draw random numbers (Athalye et al. 2018): the mean of all is given.
+    A `chunk` is how many images are looked at together; fast views know theirs.
     """
-    slopes = [_slope(model, images, loss) for _ in range(draws)]
+    size = chunk or getattr(model, "chunk", None) or max(len(images), 1)
+    rows = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
+    slopes = [_slope(model, images, loss, rows) for _ in range(draws)]
     return slopes[0] if draws == 1 else Slope(*(torch.stack(part).mean(0) for part in zip(*slopes, strict=True)))
 
 
-def _slope(model: Callable[[Tensor], Tensor], images: Tensor, loss: Callable[[Tensor], Tensor]) -> Slope:
-    leaf = images.detach().requires_grad_()
+def _slope(model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, rows: list[slice]) -> Slope:
+    if len(rows) == 1:
+        return _slope_of(model, images, loss, rows[0])
+    return Slope(
+        *(torch.cat(part) for part in zip(*(_slope_of(model, images, loss, each) for each in rows), strict=True))
+    )
+
+
+def _slope_of(model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, rows: slice) -> Slope:
+    leaf = images[rows].detach().requires_grad_()
     with torch.enable_grad():
         logits = model(leaf)
-        values = loss(logits)
+        values = loss(logits, rows)
     gradient = _gradient(values, leaf)
     return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, input_gradient
-from robustcnn.attacks.closest import Closest, per_image
+from robustcnn.attacks.base import Guarded, input_gradient, spread
+from robustcnn.attacks.closest import Closest
 from robustcnn.losses import margin
 from robustcnn.threat import ThreatModel
 
@@ -68,10 +68,10 @@ class CarliniWagner(Guarded):
         for step in range(self.steps):
             squashed = free.tanh()
             point = middle + half * squashed
-            look = input_gradient(closest.model, point, lambda logits: -margin(logits, labels).clamp_max(0))
+            look = input_gradient(closest.model, point, lambda logits, part: -margin(logits, labels[part]).clamp_max(0))
             ever |= closest.offer(point, look.logits)
             change = point - images
-            free.grad = (2 * change + per_image(weight, change) * look.gradient) * half * (1 - squashed.square())
+            free.grad = (2 * change + spread(weight, change) * look.gradient) * half * (1 - squashed.square())
             adam.step()
             if step % max(self.steps // 10, 1) == 0:
                 total = float(change.square().sum() + (weight * look.loss).sum())

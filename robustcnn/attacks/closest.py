@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import exact_logits, is_fooled
+from robustcnn.attacks.base import exact_logits, is_fooled, spread
 from robustcnn.losses import margin
 from robustcnn.threat import ThreatModel
 
@@ -18,11 +18,6 @@ def confirmed(model: nn.Module, images: Tensor, labels: Tensor, fooled: Tensor) 
     if not len(asked):
         return fooled
     return torch.zeros_like(fooled).index_put((asked,), is_fooled(exact_logits(model, images[asked]), labels[asked]))
-
-
-def per_image(values: Tensor, images: Tensor) -> Tensor:
-    """One value an image (N,), shaped to broadcast against the images."""
-    return values.reshape(-1, *[1] * (images.ndim - 1))
 
 
 class Closest:
@@ -63,12 +58,12 @@ class Closest:
         for _ in range(steps):
             # A hundredth short of where a straight margin would vanish, on the fooled side of it.
             share = 0.99 * outside / (outside - inside).clamp_min(torch.finfo(outside.dtype).tiny)
-            middle = torch.lerp(outer, inner, per_image(share.clamp(0, 1), inner).to(inner.dtype))
+            middle = torch.lerp(outer, inner, spread(share.clamp(0, 1), inner).to(inner.dtype))
             value = self._margins(middle)
             fooled = value > 0
             distance = self.threat.distance(middle, self.images)
             self._keep(middle, distance, fooled & self.distance.isfinite() & self._nearer(distance))
-            pick = per_image(fooled, inner)
+            pick = spread(fooled, inner)
             inner, outer = torch.where(pick, inner, middle), torch.where(pick, middle, outer)
             inside, outside = torch.where(fooled, inside, value), torch.where(fooled, value, outside)
 
@@ -79,5 +74,5 @@ class Closest:
         return distance < self.distance
 
     def _keep(self, candidates: Tensor, distance: Tensor, better: Tensor) -> None:
-        self.best = torch.where(per_image(better, self.best), candidates, self.best)
+        self.best = torch.where(spread(better, self.best), candidates, self.best)
         self.distance = torch.where(better, distance, self.distance)

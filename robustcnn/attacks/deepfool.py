@@ -50,9 +50,10 @@ class DeepFool(Guarded):
             rows, part, point = rows[stay], part.subset(stay), point[stay]
             plane = nearest(model, point, part.labels, threat, candidates=self.candidates)
             # A step that is clipped only afterwards stops short of the plane, and a sum of such steps never crosses it.
-            crossing = onto_hyperplane(
-                point, plane.normal, plane.gap.to(point.dtype), norm=threat.norm, bounds=threat.bounds
-            )
+            # Who still stands goes forward, also where a fast view takes a point for the boundary, or for past it.
+            covered = ((point - part.images) * plane.normal).flatten(1).sum(1).abs()
+            gap = plane.gap.abs().to(point.dtype).maximum(self.overshoot * covered)
+            crossing = onto_hyperplane(point, plane.normal, gap, norm=threat.norm, bounds=threat.bounds)
             point = (point + (1 + self.overshoot) * (crossing - point)).clamp(*threat.bounds)
             part.offer(point, model(point))
             closest.absorb(part, rows)

@@ -45,9 +45,9 @@ class Foolbox(Guarded):
         self._attack()
 
     def __repr__(self) -> str:
-        target = {} if self.target == "none" else {"target": self.target}
-        shown = ", ".join(f"{name}={value!r}" for name, value in {**self.options, **target}.items())
-        return f"foolbox:{self.name}({shown})"
+        values = {"name": self.name, "options": dict(self.options), "target": self.target}
+        usual = {"options": {}, "target": "none"}
+        return f"Foolbox({', '.join(f'{key}={value!r}' for key, value in values.items() if value != usual.get(key))})"
 
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator

@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import input_gradient
-from robustcnn.attacks.closest import per_image
+from robustcnn.attacks.base import input_gradient, spread
 from robustcnn.threat import ThreatModel
 
 
@@ -24,8 +23,8 @@ class Plane(NamedTuple):
 def towards(model: nn.Module, images: Tensor, labels: Tensor, targets: Tensor) -> Plane:
     """The boundary between each label and its target (N,)."""
 
-    def lead(logits: Tensor) -> Tensor:
-        return (logits.gather(1, targets[:, None]) - logits.gather(1, labels[:, None])).squeeze(1)
+    def lead(logits: Tensor, part: slice) -> Tensor:
+        return (logits.gather(1, targets[part, None]) - logits.gather(1, labels[part, None])).squeeze(1)
 
     look = input_gradient(model, images, lead)
     return Plane(look.gradient, -look.loss)
@@ -33,7 +32,7 @@ def towards(model: nn.Module, images: Tensor, labels: Tensor, targets: Tensor) -
 
 def check_differentiable(model: nn.Module, images: Tensor) -> None:
     """Refuse, in plain words, a model without a gradient."""
-    input_gradient(model, images[:1], lambda logits: logits.sum(1))
+    input_gradient(model, images[:1], lambda logits, _: logits.sum(1))
 
 
 def nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, *, candidates: int) -> Plane:
@@ -66,6 +65,4 @@ def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 
 
 def _pick(chosen: Tensor, yes: Plane, no: Plane) -> Plane:
-    return Plane(
-        torch.where(per_image(chosen, yes.normal), yes.normal, no.normal), torch.where(chosen, yes.gap, no.gap)
-    )
+    return Plane(torch.where(spread(chosen, yes.normal), yes.normal, no.normal), torch.where(chosen, yes.gap, no.gap))

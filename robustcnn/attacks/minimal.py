@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, Slope, input_gradient
-from robustcnn.attacks.closest import Closest, per_image
+from robustcnn.attacks.base import Guarded, Slope, input_gradient, spread
+from robustcnn.attacks.closest import Closest
 from robustcnn.losses import cross_entropy, margin
 from robustcnn.threat import ThreatModel
 
@@ -45,11 +45,11 @@ class DDN(Guarded):
         closest = Closest(model, images, labels, threat)
         point, radius = images, torch.full_like(closest.distance, self.first_norm)
         for step in range(self.steps):
-            look = input_gradient(model, point, lambda logits: cross_entropy(logits, labels))
+            look = input_gradient(model, point, lambda logits, part: cross_entropy(logits, labels[part]))
             fooled = closest.offer(point, look.logits)
             radius = radius * torch.where(fooled, 1 - self.gamma, 1 + self.gamma)
             change = point - images + _cosine(step, self.steps, 1.0, 0.01) * threat.steepest(look.gradient)
-            point = (images + per_image(radius, change) * threat.steepest(change)).clamp(*threat.bounds)
+            point = (images + spread(radius, change) * threat.steepest(change)).clamp(*threat.bounds)
         closest.offer(point, model(point))
         return closest.best
 
@@ -81,7 +81,7 @@ class FMN(Guarded):
         closest = Closest(model, images, labels, threat)
         point, radius = images, torch.full_like(closest.distance, torch.inf)
         for step in range(self.steps):
-            look = input_gradient(model, point, lambda logits: margin(logits, labels))
+            look = input_gradient(model, point, lambda logits, part: margin(logits, labels[part]))
             fooled = closest.offer(point, look.logits)
             radius = self._radius(step, radius, fooled, closest, point, look)
             size = _cosine(step, self.steps, self.step_size, self.step_size / 100)

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.closest import per_image
+from robustcnn.attacks.base import Guarded, spread
 from robustcnn.attacks.standing import Standing
 from robustcnn.losses import margin
 from robustcnn.threat import ThreatModel
@@ -61,7 +60,7 @@ class GaussianNoise(_Noise):
     def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         noise = _gaussian(images, generator)
         length = threat.distance(noise, torch.zeros_like(noise))
-        return images + threat.eps * noise / per_image(length, noise)
+        return images + threat.eps * noise / spread(length, noise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

@@ -143,7 +143,7 @@ class SpatialGradient(_Spatial):
         movement = (2 * drawn - 1).to(images)
         for step in range(self.steps + 1):
             look = input_gradient(
-                lambda m: standing.model(self._moved(images, m)), movement, lambda logits: margin(logits, labels)
+                lambda m: standing.model(self._moved(images, m)), movement, lambda logits, _: margin(logits, labels)
             )
             standing.see(self._moved(images, movement), look.loss, look.logits)
             size = self.step_size * (1 - step / self.steps)

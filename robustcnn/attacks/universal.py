@@ -73,5 +73,5 @@ class Universal(Guarded):
     def _slope(self, model: nn.Module, images: Tensor, labels: Tensor, change: Tensor, threat: ThreatModel) -> Tensor:
         """Gradient of the batch's loss at the clipped images, as if clipping had slope one."""
         shown = (images + change).clamp(*threat.bounds)
-        look = input_gradient(model, shown, lambda logits: cross_entropy(logits, labels).clamp_max(CEILING))
+        look = input_gradient(model, shown, lambda logits, part: cross_entropy(logits, labels[part]).clamp_max(CEILING))
         return look.gradient.sum(0, keepdim=True)

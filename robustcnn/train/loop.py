@@ -27,11 +27,13 @@ def fit(
     resume: bool = False,
     precision: Precision = "fp32",
     compiled: bool = False,
+    progress: bool = True,
 ) -> Iterator[EpochMetrics]:
     """Train `model`, yielding every epoch's metrics; afterwards it carries the best epoch's weights.
 
     With a `folder`, each epoch ends in a checkpoint there, written before its metrics are yielded. `resume` goes on
     from that checkpoint and gives, on a CPU, the very weights of a training that was never interrupted.
+    `progress` shows a bar, where there is a terminal to show it on.
     """
     if resume and folder is None:
         raise ValueError("resume needs the folder that holds the checkpoint")
@@ -43,6 +45,7 @@ def fit(
         class_weights=class_weights,
         precision=precision,
         compiled=compiled,
+        progress=progress,
     )
     journal = Journal(folder, training) if folder is not None else None
     if journal is not None and resume:

@@ -41,6 +41,7 @@ class Training:
         class_weights: Tensor | None = None,
         precision: Precision = "fp32",
         compiled: bool = False,
+        progress: bool = True,
     ) -> None:
         _check(model, train, validation, config, class_weights)
         if precision not in get_args(Precision):
@@ -56,6 +57,8 @@ class Training:
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=len(train))
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
         self.class_weights = None if class_weights is None else class_weights.to(train.device)
+        # tqdm's None: shown on a terminal, hidden in a log.
+        self.hidden = None if progress else True
         self.history: tuple[EpochMetrics, ...] = ()
         self.best_weights: dict[str, Tensor] = {}
 
@@ -128,7 +131,7 @@ class Training:
         batches = self.train.batches(
             self.batch_size, generator=generator, transform=self.config.augment, drop_last=self.drop_last
         )
-        yield from tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=None)
+        yield from tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=self.hidden)
 
     def _descend(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Leave the gradients of one batch on the weights; gives its mean loss."""

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack, Guarded
+from robustcnn.attacks.bisection import Smallest
+from robustcnn.attacks.deepfool import DeepFool
+from robustcnn.attacks.ensemble import WorstOf
+from robustcnn.attacks.fab import FAB
+from robustcnn.attacks.foolbox_adapter import Foolbox
 from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
+from robustcnn.attacks.minimal import FMN
+from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
+from robustcnn.attacks.square import Square
+from robustcnn.attacks.universal import Universal
 from robustcnn.runtime import seeded
 from robustcnn.threat import ThreatModel
 
@@ -34,6 +43,18 @@ ATTACKS_UNDER_CONTRACT: list[tuple[Attack, tuple[str, ...]]] = [
     (APGD(steps=10), EVERY),
     (APGD(steps=10, stop=False, restarts=2), EVERY),
     (APGD(steps=5, loss="dlr", targets=3), EVERY),
+    (FAB(steps=5), EVERY),
+    (FAB(steps=3, targets=3, restarts=2, stop=True), EVERY),
+    (Square(queries=50), ("linf", "l2")),
+    (DeepFool(), EVERY),
+    (FMN(steps=30), EVERY),
+    (Smallest(attack=FGSM(), steps=3), EVERY),
+    (WorstOf(attacks=(UniformNoise(), PGD(steps=5))), EVERY),
+    (Universal(epochs=5), EVERY),
+    (UniformNoise(draws=30), EVERY),
+    (GaussianNoise(draws=30), EVERY),
+    (CornerNoise(draws=30), EVERY),
+    (Foolbox(name="LinfPGD", options={"steps": 5}), ("linf",)),
 ]
 """An attack and the norms it is made for."""
 

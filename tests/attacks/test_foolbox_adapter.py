@@ -93,12 +93,12 @@ def test_decision_attacks_get_a_start_and_come_nearer(trained: Trained, name: st
     assert (threat.distance(found, images) < others.amin(1)).all()
 
 
-def test_examples_without_a_start_stay_as_they_are_and_the_others_go_on() -> None:
+def test_examples_without_a_start_stay_as_they_are() -> None:
     class Stubborn(torch.nn.Module):
-        """Class 1 for black images, else class 0: the batch and the noise hold no second black image but the flat one."""
+        """Class 0 whatever it sees."""
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.stack([torch.full((len(images),), 0.5), (images.amax((1, 2, 3)) > 2).float()], 1)
+            return torch.stack([torch.full((len(images),), 0.5), torch.zeros(len(images))], 1)
 
     images, labels = torch.rand(4, 1, 4, 4), torch.tensor([0, 0, 0, 0])
     with pytest.warns(UserWarning, match="no starting point for 4 of 4 examples"):
@@ -112,7 +112,7 @@ def test_a_target_is_passed_on(trained: Trained) -> None:
     threat = ThreatModel(eps=0.3)
     wanted = model(images).scatter(1, labels[:, None], -math.inf).argmax(1)
     assert (model(attack(model, images, labels, threat)).argmax(1) == wanted).float().mean() > 0.8
-    assert repr(attack) == "foolbox:LinfBasicIterativeAttack(steps=30, target='second')"
+    assert repr(attack) == "Foolbox(name='LinfBasicIterativeAttack', options={'steps': 30}, target='second')"
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,12 @@ def test_every_attack_that_needs_nothing_special_runs(trained: Trained) -> None:
     slow |= {"HopSkipJumpAttack": {"steps": 2}, "VirtualAdversarialAttack": {"steps": 2}}
     failed = {}
     for name, kind in known_attacks().items():
-        if "BrendelBethge" in name or name in ("SpatialAttack", "L0FMNAttack"):
+        # numba; no norm; another norm; a victim that rounds its input.
+        if "BrendelBethge" in name or name in ("SpatialAttack", "L0FMNAttack", "BinarizationRefinementAttack"):
             continue
-        norm: Norm = "linf" if "inf" in name or name in ("PGD", "FGSM", "MIFGSM", "AdamPGD", "GenAttack") else "l2"
+        norm: Norm = (
+            "linf" if "inf" in name.lower() or name in ("PGD", "FGSM", "MIFGSM", "AdamPGD", "GenAttack") else "l2"
+        )
         norm = "l1" if "L1" in name or name == "EADAttack" else norm
         target = "second" if name == "GenAttack" else "none"
         attack = Foolbox(name=kind.__name__, options=slow.get(kind.__name__, {}), target=target)
@@ -183,6 +186,6 @@ def test_every_attack_that_needs_nothing_special_runs(trained: Trained) -> None:
         try:
             found = attack(model, images, labels, threat)
             assert (threat.distance(found, images) <= 0.2 * (1 + 1e-5)).all()
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             failed[name] = repr(error)
     assert not failed

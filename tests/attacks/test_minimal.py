@@ -50,7 +50,8 @@ def centred(binary: Linear) -> tuple[Linear, Tensor]:
     with torch.no_grad():
         binary.bias.copy_(-binary.weight.sum(1) / 2)
     generator = seeded(0)
-    side = torch.linspace(-0.1, 0.1, 12, dtype=torch.float64)[:, None] * direction / direction.norm()
+    far = torch.linspace(0.08, 0.12, 6, dtype=torch.float64)
+    side = torch.cat([far, -far])[:, None] * direction / direction.norm()
     noise = 0.02 * torch.randn(12, 16, generator=generator, dtype=torch.float64)
     return binary, (0.5 + side + noise).reshape(12, 1, 4, 4)
 

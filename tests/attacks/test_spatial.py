@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -91,8 +92,8 @@ def test_no_budget_and_the_image_stays(trained: Trained, attack: SpatialGrid | S
 def test_all_is_left_as_it_was_and_a_seed_fixes_the_answer(
     trained: Trained, attack: SpatialGrid | SpatialGradient
 ) -> None:
-    model, images, labels = trained
-    model.train()
+    model, images, labels = deepcopy(trained.model).train(), trained.images, trained.labels
+    model.zero_grad(set_to_none=True)
     before, copy = {name: value.clone() for name, value in model.state_dict().items()}, images.clone()
     with torch.no_grad():
         first, second = (
@@ -106,7 +107,6 @@ def test_all_is_left_as_it_was_and_a_seed_fixes_the_answer(
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
-    model.eval()
 
 
 def test_the_grid_needs_no_gradient(trained: Trained) -> None:

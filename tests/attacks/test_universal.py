@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,14 +47,13 @@ def test_on_one_class_of_a_linear_model_it_is_the_known_worst_case(binary: Linea
 
 
 def test_fit_leaves_the_model_as_it_was(trained: Trained) -> None:
-    model, images, labels = trained
-    model.train()
+    model, images, labels = deepcopy(trained.model).train(), trained.images, trained.labels
+    model.zero_grad(set_to_none=True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     Universal(epochs=1).fit(model, images, labels, ThreatModel(eps=0.1))
     assert all(module.training for module in model.modules())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
-    model.eval()
 
 
 def test_an_infinite_eps_is_refused(trained: Trained) -> None:

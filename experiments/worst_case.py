@@ -1,0 +1,120 @@
+"""Cases whose answer is known: the worst case of a linear model, and another library's numbers at equal start."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load
+from robustcnn.attacks.autopgd import APGD
+from robustcnn.attacks.base import Attack, is_fooled
+from robustcnn.attacks.gradient import BIM, FGSM, PGD
+from robustcnn.losses import LossName, margin
+from robustcnn.models import ModelConfig
+from robustcnn.runtime import global_seed, seeded
+from robustcnn.threat import ThreatModel
+
+LOSSES: tuple[LossName, ...] = ("margin", "ce")
+"""The softmax of a confident model rounds to 1: a float32 cross-entropy then forgets the true class's logit."""
+THREATS = (
+    ThreatModel(norm="linf", eps=0.1),
+    ThreatModel(norm="l2", eps=0.5),
+    ThreatModel(norm="l1", eps=1.0),
+)
+LINEAR_ATTACKS: tuple[Attack, ...] = tuple(
+    attack
+    for loss in LOSSES
+    # A share of 0 is one pixel a step: what is steepest in l1.
+    for attack in (
+        FGSM(loss=loss, share=0),
+        PGD(loss=loss, steps=40, random_start=False, share=0),
+        APGD(loss=loss, steps=100, stop=False),
+    )
+)
+WIDE = (-10.0, 11.0)
+"""Bounds that no attack here reaches: the drop is then eps times the dual norm of the weights."""
+
+
+def known_cases() -> None:
+    """Print both tables."""
+    train, validation, test = load("mnist", classes=("3", "7"))
+    model = _trained(ModelConfig(name="logistic"), train, validation, epochs=3)
+    images, labels = next(test.batches(500))
+    print("\nLogistic model, MNIST 3 against 7, 500 images: how far from the closed form is the rise of the margin?\n")
+    print("| attack | threat | bounds | largest deviation | robust accuracy | by closed form |")
+    print("|---|---|---|---|---|---|")
+    for threat in THREATS:
+        for bounds in (WIDE, (0.0, 1.0)) if threat.norm == "linf" else (WIDE,):
+            for attack in LINEAR_ATTACKS:
+                _linear_row(model, images, labels, replace(threat, bounds=bounds), attack)
+    _beside_foolbox()
+
+
+def _trained(config: ModelConfig, train: ResidentDataset, validation: ResidentDataset, *, epochs: int) -> nn.Module:
+    with global_seed(0):
+        model = build(config, train.spec)
+    few, optim = train.subset(10_000), OptimConfig(name="adam", lr=1e-3)
+    for _ in fit(model, few, validation, FitConfig(epochs=epochs, optim=optim), progress=False):
+        pass
+    return model.eval()
+
+
+def _linear_row(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, attack: Attack) -> None:
+    with torch.no_grad():
+        found = threat.project(attack(model, images, labels, threat, generator=seeded(0)), images)
+        before, after = margin(model(images), labels), margin(model(found), labels)
+        known = _largest_rise(model, images, labels, threat)
+        off = ((after - before - known).abs() / known).max()
+        robust = (~is_fooled(model(found), labels)).double().mean()
+        expected = (before + known <= 0).double().mean()
+    where = "0 to 1" if threat.bounds == (0.0, 1.0) else "out of reach"
+    print(f"| {attack} | {threat} | {where} | {off:.1e} | {100 * robust:.1f} % | {100 * expected:.1f} % |", flush=True)
+
+
+def _largest_rise(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel) -> Tensor:
+    """Of the margin of a linear model; for linf each pixel goes as far as the ball and the bounds let it."""
+    leaf = images.clone().requires_grad_()
+    with torch.enable_grad():
+        (slope,) = torch.autograd.grad(margin(model(leaf), labels).sum(), leaf)
+    if threat.norm != "linf":
+        return threat.eps * threat.dual(slope)
+    low, high = threat.bounds
+    room = torch.where(slope > 0, high - images, images - low).clamp_max(threat.eps)
+    return (slope.abs() * room).flatten(1).sum(1)
+
+
+def _beside_foolbox() -> None:
+    """FGSM and PGD from the images themselves, step for step."""
+    try:
+        import foolbox
+        from foolbox import attacks
+    except ImportError:
+        print("\nfoolbox is not installed: pip install foolbox", flush=True)
+        return
+    train, validation, test = load("mnist")
+    model = _trained(ModelConfig(name="smallcnn", width=0.25), train, validation, epochs=1)
+    images, labels = next(test.batches(500))
+    victim = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+    step = {"rel_stepsize": 0.05, "steps": 40, "random_start": False}
+    pairs = (
+        (FGSM(), attacks.LinfFastGradientAttack(), ThreatModel(eps=0.1)),
+        (BIM(steps=40, step_size=0.005), attacks.LinfProjectedGradientDescentAttack(**step), ThreatModel(eps=0.1)),
+        (FGSM(), attacks.L2FastGradientAttack(), ThreatModel(norm="l2", eps=1.0)),
+        (
+            BIM(steps=40, step_size=0.05),
+            attacks.L2ProjectedGradientDescentAttack(**step),
+            ThreatModel(norm="l2", eps=1.0),
+        ),
+    )
+    print("\nSmallCNN on MNIST, 500 images, the same start: ours beside foolbox's\n")
+    print("| attack | threat | largest difference of a pixel | robust accuracy, ours | foolbox |\n|---|---|---|---|---|")
+    for attack, peer, threat in pairs:
+        found = attack(model, images, labels, threat)
+        _, theirs, _ = peer(victim, images, labels, epsilons=threat.eps)
+        with torch.no_grad():
+            right = [100 * (~is_fooled(model(each), labels)).double().mean().item() for each in (found, theirs)]
+        difference = (found - theirs).abs().max()
+        print(f"| {attack} | {threat} | {difference:.1e} | {right[0]:.1f} % | {right[1]:.1f} % |", flush=True)
+    model.zero_grad(set_to_none=True)

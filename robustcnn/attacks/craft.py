@@ -1,0 +1,103 @@
+"""Run any attack over many images fast: a fast view to search with, a batch size that suits the machine."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from robustcnn.attacks.base import Attack, input_gradient
+from robustcnn.attacks.views import FastView, fast_view
+from robustcnn.losses import cross_entropy
+from robustcnn.runtime import Precision, evaluating, seeded
+from robustcnn.threat import ThreatModel
+
+SIZES = (32, 64, 128, 256, 512, 1024, 2048)
+"""Batch sizes that `auto` tries, smallest first, until a larger one is no faster."""
+BLOCK = 2048
+"""Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
+left to look at while examples drop out."""
+
+
+def craft(
+    attack: Attack,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    *,
+    precision: Precision = "fp32",
+    batch_size: int | Literal["auto"] = "auto",
+    compiled: bool = False,
+    generator: torch.Generator | None = None,
+    progress: bool = False,
+) -> Tensor:
+    """`attack` on all images, in the order they came; what it says is for the judge to confirm on the model itself.
+
+    `precision` is that of the search; whatever seems to succeed is confirmed in float32. `auto` times a few batch sizes
+    once; a batch that does not fit into memory is halved.
+    """
+    if not len(images):
+        return images.clone()
+    generator = seeded(0, images.device) if generator is None else generator
+    with evaluating(model):
+        view = fast_view(model, images[:8], precision=precision, compiled=compiled)
+        if isinstance(view, FastView):
+            view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
+        blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
+        shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
+        return torch.cat([_survive(attack, view, images[each], labels[each], threat, generator) for each in shown])
+
+
+def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
+    """The batch size with the most input gradients a second."""
+    best, fastest = SIZES[0], 0.0
+    for size in SIZES:
+        if size > max(len(images), SIZES[0]):
+            break
+        try:
+            speed = _speed(view, images[:size], labels[:size])
+        except (RuntimeError, MemoryError) as problem:
+            if not out_of_memory(problem):
+                raise
+            break
+        # A larger batch has to pay for its memory.
+        if speed < 1.03 * fastest:
+            break
+        best, fastest = size, speed
+    return best
+
+
+def _speed(view: nn.Module, images: Tensor, labels: Tensor) -> float:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        input_gradient(view, images, lambda logits, part: cross_entropy(logits, labels[part]))
+        if images.is_cuda:
+            torch.cuda.synchronize(images.device)
+        times.append(time.perf_counter() - start)
+    return len(images) / min(times)
+
+
+def _survive(
+    attack: Attack, view: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+) -> Tensor:
+    """The attack on one block, with ever smaller batches while memory does not suffice."""
+    while True:
+        try:
+            return attack(view, images, labels, threat, generator=generator)
+        except (RuntimeError, MemoryError) as problem:
+            if not (out_of_memory(problem) and isinstance(view, FastView) and (view.chunk or 0) > 1):
+                raise
+            view.chunk = max(1, (view.chunk or 0) // 2)
+            if images.is_cuda:
+                torch.cuda.empty_cache()
+
+
+def out_of_memory(problem: BaseException) -> bool:
+    """Whether this is how a device, or the host's allocator, says that memory is used up."""
+    said = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "out of memory" in said or "t allocate" in said
