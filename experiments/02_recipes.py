@@ -1,6 +1,6 @@
 """What do the presets reach? Each is trained as `robustcnn train PRESET` does and tested once.
 
-    python experiments/02_recipes.py fashion-smallcnn signs-bncnn --seeds 0 1
+python experiments/02_recipes.py fashion-smallcnn signs-bncnn --seeds 0 1
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from bench import machine
 from robustcnn import runs
 from robustcnn.config import PRESETS, preset
 
-SAID = {"fashion-smallcnn": ">= 92.5 %", "signs-bncnn": "95-99 %", "cifar10-resnet18": ">= 94 %", "fashion-lenet5": "about 90 %"}
+SAID = {
+    "fashion-smallcnn": ">= 92.5 %",
+    "signs-bncnn": "95-99 %",
+    "cifar10-resnet18": ">= 94 %",
+    "fashion-lenet5": "about 90 %",
+}
 """What each is meant to reach."""
 
 
@@ -28,7 +33,9 @@ def main() -> None:
     arguments = parser.parse_args()
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else machine()
     print(f"{where}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print("| preset | meant to reach | seed | test accuracy, best epoch | last epoch | test images | epochs | minutes |")
+    print(
+        "| preset | meant to reach | seed | test accuracy, best epoch | last epoch | test images | epochs | minutes |"
+    )
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.presets:

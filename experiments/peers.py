@@ -44,9 +44,7 @@ def torchattacks_ensemble(task: Task, steps: int, seed: int) -> Tensor:
     import torchattacks
 
     classes = min(task.model.spec.num_classes, 10)
-    attack = torchattacks.AutoAttack(
-        task.model, eps=task.threat.eps, version="standard", n_classes=classes, seed=seed
-    )
+    attack = torchattacks.AutoAttack(task.model, eps=task.threat.eps, version="standard", n_classes=classes, seed=seed)
     for member in attack._autoattack.attacks:
         if hasattr(member, "steps"):
             member.steps = steps

@@ -109,7 +109,9 @@ def _beside_foolbox() -> None:
         ),
     )
     print("\nSmallCNN on MNIST, 500 images, the same start: ours beside foolbox's\n")
-    print("| attack | threat | largest difference of a pixel | robust accuracy, ours | foolbox |\n|---|---|---|---|---|")
+    print(
+        "| attack | threat | largest difference of a pixel | robust accuracy, ours | foolbox |\n|---|---|---|---|---|"
+    )
     for attack, peer, threat in pairs:
         found = attack(model, images, labels, threat)
         _, theirs, _ = peer(victim, images, labels, epsilons=threat.eps)

@@ -6,25 +6,32 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from robustcnn.attacks import FGSM, PGD, AutoAttack, craft
     from robustcnn.checkpoint import load as load_checkpoint
     from robustcnn.data import Augment, DataConfig, ResidentDataset, load
     from robustcnn.estimator import RobustCNNClassifier
     from robustcnn.evaluate import predict, score
     from robustcnn.models import build, describe
     from robustcnn.spec import ImageSpec
+    from robustcnn.threat import ThreatModel
     from robustcnn.train import FitConfig, OptimConfig, Standard, fit
 
 # The public names and where they live, fetched on first use: `robustcnn --help` need not wait for torch.
 _HOMES = {
     "Augment": "data",
+    "AutoAttack": "attacks",
     "DataConfig": "data",
+    "FGSM": "attacks",
     "FitConfig": "train",
     "ImageSpec": "spec",
     "OptimConfig": "train",
+    "PGD": "attacks",
     "ResidentDataset": "data",
     "RobustCNNClassifier": "estimator",
     "Standard": "train",
+    "ThreatModel": "threat",
     "build": "models",
+    "craft": "attacks",
     "describe": "models",
     "fit": "train",
     "load": "data",
@@ -33,7 +40,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "FGSM",
+    "PGD",
     "Augment",
+    "AutoAttack",
     "DataConfig",
     "FitConfig",
     "ImageSpec",
@@ -41,7 +51,9 @@ __all__ = [
     "ResidentDataset",
     "RobustCNNClassifier",
     "Standard",
+    "ThreatModel",
     "build",
+    "craft",
     "describe",
     "fit",
     "load",

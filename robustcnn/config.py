@@ -117,8 +117,9 @@ PRESETS = {
             ModelConfig(name="smallcnn", dropout=0.4),
             FitConfig(
                 epochs=10,
+                batch_size=64,
                 optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
-                augment=Augment(mirror=True, shift=1),
+                augment=Augment(mirror=True),
                 l2=5.0,
             ),
         ),

@@ -43,13 +43,31 @@ def craft(
     if not len(images):
         return images.clone()
     generator = seeded(0, images.device) if generator is None else generator
+    view = prepare(model, images, labels, precision=precision, batch_size=batch_size, compiled=compiled)
+    blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
+    shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
+    return torch.cat([_survive(attack, view, images[each], labels[each], threat, generator) for each in shown])
+
+
+def prepare(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    precision: Precision = "fp32",
+    batch_size: int | Literal["auto"] = "auto",
+    compiled: bool = False,
+) -> nn.Module:
+    """A view of the model to search with, for more than one `craft`; a view is given back as it is."""
+    if isinstance(model, FastView):
+        return model
+    if batch_size != "auto" and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
     with evaluating(model):
         view = fast_view(model, images[:8], precision=precision, compiled=compiled)
         if isinstance(view, FastView):
             view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
-        blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
-        shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
-        return torch.cat([_survive(attack, view, images[each], labels[each], threat, generator) for each in shown])
+    return view
 
 
 def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""The radius at which each example breaks, over a list of growing balls: a whole curve for little more than one point."""
+"""The radius at which each example breaks, over growing balls: a curve at little more cost than one point."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack, is_fooled
-from robustcnn.attacks.craft import craft
+from robustcnn.attacks.craft import craft, prepare
 from robustcnn.runtime import Precision, evaluating, seeded
 from robustcnn.threat import ThreatModel
 
@@ -33,23 +33,17 @@ def breaking_eps(
     small ball is broken in every larger one.
     """
     _check(threats)
+    if not len(images):
+        return images.new_empty(0)
     generator = seeded(0, images.device) if generator is None else generator
+    view = prepare(model, images, labels, precision=precision, batch_size=batch_size)
     with evaluating(model):
-        broken_at = torch.where(is_fooled(_judged(model, images), labels), 0.0, torch.inf)
+        broken_at = torch.where(is_fooled(_judged(model, images), labels), 0.0, torch.inf).double()
         for threat in threats:
             rows = broken_at.isinf().nonzero().flatten()
             if not len(rows):
                 break
-            found = craft(
-                attack,
-                model,
-                images[rows],
-                labels[rows],
-                threat,
-                precision=precision,
-                batch_size=batch_size,
-                generator=generator,
-            )
+            found = craft(attack, view, images[rows], labels[rows], threat, generator=generator)
             found = threat.project(found, images[rows])
             broken_at[rows[is_fooled(_judged(model, found), labels[rows])]] = threat.eps
     return broken_at

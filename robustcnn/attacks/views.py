@@ -17,8 +17,11 @@ from torch import Tensor, nn
 
 from robustcnn.runtime import Precision, evaluating
 
-TOLERANCE = {"fp32": 1e-3, "bf16": 0.3}
-"""Largest relative error of logits and input gradients on the probe batch; bf16 only proposes, so it may be coarse."""
+TOLERANCE = {"fp32": (1e-3, 0.05), "bf16": (0.3, 0.5)}
+"""Largest relative errors of logits and of input gradients on the probe batch.
+
+Rounding may carry a ReLU over its kink, so gradients differ by more than that; bf16 only proposes and may be coarse.
+"""
 
 
 class FastView(nn.Module):
@@ -93,8 +96,8 @@ def _check(model: nn.Module, view: nn.Module, probe: Tensor, precision: Precisio
         given = _answers(view, probe)
     except RuntimeError as problem:
         raise _Disagreement(f"its fast view does not run ({str(problem).splitlines()[0]})") from None
-    allowed = TOLERANCE[precision]
-    for name, ours, theirs in zip(("logits", "input gradients"), given, expected, strict=True):
+    names = ("logits", "input gradients")
+    for name, ours, theirs, allowed in zip(names, given, expected, TOLERANCE[precision], strict=True):
         error = ((ours - theirs).norm() / theirs.norm().clamp_min(torch.finfo(theirs.dtype).tiny)).item()
         if not error <= allowed:
             raise _Disagreement(f"{name} of its {precision} view are off by {error:.1e} (at most {allowed:g})")

@@ -23,7 +23,7 @@ class OptimConfig:
     """`sgd` (with momentum 0: plain gradient descent), `nesterov`, `adam`, or `adamw` (decays weights by default)."""
     lr: float = 0.05
     """Learning rate; the highest one of a schedule."""
-    schedule: Schedule = "constant"
+    schedule: Schedule = "one-cycle"
     """`linear` and `cosine` run to lr_end, `one-cycle` rises and falls, `steps` falls at the milestones."""
     lr_end: float = 0.0
     """Where `linear` and `cosine` end."""

@@ -122,7 +122,7 @@ def test_class_weights_set_the_odds_where_the_pictures_say_nothing() -> None:
     data = bars()
     blank = replace(data, images=torch.full_like(data.images, 128))
     model = fresh(data, "logistic")
-    descent = OptimConfig(name="sgd", lr=0.01, momentum=0.0)
+    descent = OptimConfig(name="sgd", lr=0.01, momentum=0.0, schedule="constant")
     config = replace(QUICK, epochs=300, batch_size="full", optim=descent, monitor="train_loss")
     list(fit(model, blank, blank, config, class_weights=torch.tensor([0.5, 1.5])))
     # The minimum of the weighted loss: log odds of the weights times the (equal) counts.
@@ -135,7 +135,9 @@ def test_the_best_epoch_is_judged_by_the_weighted_loss_too() -> None:
     blank = replace(data, images=torch.full_like(data.images, 128))
     class_weights = torch.tensor([0.2, 1.8])
     model = fresh(data, "logistic")
-    config = replace(QUICK, epochs=8, batch_size="full", optim=OptimConfig(name="sgd", lr=0.001, momentum=0.0))
+    config = replace(
+        QUICK, epochs=8, batch_size="full", optim=OptimConfig(name="sgd", lr=0.001, momentum=0.0, schedule="constant")
+    )
     history = list(fit(model, blank, blank, config, class_weights=class_weights))
     # From even odds on, the plain loss only rises while the weighted one falls.
     assert all(metrics.best for metrics in history)
@@ -168,7 +170,7 @@ def test_averaged_weights_follow_the_published_recursion() -> None:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_loss_that_is_not_finite_stops_at_once_with_the_cure(precision: str) -> None:
     train, validation = parts()
-    config = replace(QUICK, optim=OptimConfig(name="sgd", lr=1e30, momentum=0.0))
+    config = replace(QUICK, optim=OptimConfig(name="sgd", lr=1e30, momentum=0.0, schedule="constant"))
     with pytest.raises(TrainingDiverged, match=r"at step \d+ \(epoch 1, learning rate 1e\+30\): the usual cure"):
         list(fit(fresh(train), train, validation, config, precision=precision))
 

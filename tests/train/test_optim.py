@@ -22,7 +22,7 @@ def descend(model: nn.Module, take: object, steps: int) -> None:
 @pytest.mark.parametrize("name", ["sgd", "nesterov", "adam", "adamw"])
 def test_every_optimiser_takes_the_steps_of_its_torch_reference(name: OptimizerName) -> None:
     ours, theirs = quadratic(), quadratic()
-    optimizer = Optimizer(ours, OptimConfig(name=name, lr=0.05), total_steps=6)
+    optimizer = Optimizer(ours, OptimConfig(name=name, lr=0.05, schedule="constant"), total_steps=6)
     reference: torch.optim.Optimizer = {
         "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
         "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
@@ -43,7 +43,11 @@ def test_every_optimiser_takes_the_steps_of_its_torch_reference(name: OptimizerN
 def test_sgd_without_momentum_is_plain_gradient_descent() -> None:
     model = quadratic()
     before = model.weight.detach().clone()
-    descend(model, Optimizer(model, OptimConfig(name="sgd", lr=0.1, momentum=0.0), total_steps=1).step, 1)
+    descend(
+        model,
+        Optimizer(model, OptimConfig(name="sgd", lr=0.1, momentum=0.0, schedule="constant"), total_steps=1).step,
+        1,
+    )
     torch.testing.assert_close(model.weight.detach(), before * (1 - 0.1 * 2))
 
 
@@ -95,7 +99,7 @@ def test_warmup_rises_linearly_from_nothing() -> None:
 def test_decay_spares_biases() -> None:
     model = nn.Linear(3, 2)
     weight, bias = model.weight.detach().clone(), model.bias.detach().clone()
-    optimizer = Optimizer(model, OptimConfig(name="sgd", lr=0.5, weight_decay=0.1), total_steps=1)
+    optimizer = Optimizer(model, OptimConfig(name="sgd", lr=0.5, weight_decay=0.1, schedule="constant"), total_steps=1)
     (0.0 * sum(parameter.sum() for parameter in model.parameters())).backward()
     optimizer.step(0)
     torch.testing.assert_close(model.weight.detach(), weight * (1 - 0.5 * 0.1))
