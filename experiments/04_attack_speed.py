@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import resource
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import gradient_peers
@@ -25,80 +26,22 @@ import torch
 from bench import compare, machine
 from layer_limit import layer_limit
 from peers import Task
-from speed_victims import BNCNN, LENET5, RESNET18, ROBUST, Victim
-from torch import Tensor
+from races import PGD40, RACES, Race, Way
+from speed_victims import BNCNN, LENET5, RESNET18
+from torch import Tensor, nn
 
-from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack
-from robustcnn.attacks.craft import craft
+from robustcnn.attacks.craft import craft, prepare
 from robustcnn.attacks.curve import breaking_eps
-from robustcnn.attacks.ensemble import AutoAttack
-from robustcnn.attacks.gradient import FGSM, PGD
+from robustcnn.attacks.gradient import PGD
 from robustcnn.runtime import Precision, seeded
 
-SIZES = (32, 64, 128, 256)
-"""Batch sizes among which each of the others has its best."""
 FOLDER = Path("mlruns/victims")
-Way = Callable[[], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Race:
-    """One attack on one network, and how many times faster than some of the others it is meant to be."""
-
-    victim: Victim
-    attack: Attack
-    steps: int
-    """What the others are told; 0 for FGSM."""
-    images: int = 256
-    rounds: int = 5
-    aims: dict[str, tuple[float, float]] = field(default_factory=dict)
-    """In float32 and in bfloat16."""
-
-    def task(self) -> Task:
-        images, labels = next(self.victim.images().batches(self.images))
-        return Task(model=self.victim.model(FOLDER).eval(), images=images, labels=labels, threat=self.victim.threat)
-
-    def others(self, task: Task) -> dict[str, Way]:
-        if isinstance(self.attack, AutoAttack):
-            return {"torchattacks": lambda: peers.torchattacks_ensemble(task, self.steps, 0)}
-        if isinstance(self.attack, APGD):
-            return {"torchattacks": lambda: peers.torchattacks_apgd(task, self.steps, 0)}
-        return {name: _at_best_size(name, task, self.steps) for name in gradient_peers.WAYS}
-
-
-PGD40 = PGD(steps=40, stop=True)
-FASTEST = {name: (1.0, 1.0) for name in gradient_peers.WAYS}
-RACES = {
-    "bncnn": Race(victim=BNCNN, attack=PGD40, steps=40, aims={"foolbox": (2.5, 4.5), "torchattacks": (1.5, 2.7)}),
-    "robust": Race(victim=ROBUST, attack=PGD40, steps=40, aims={"foolbox": (2.5, 4.5), "torchattacks": (1.5, 2.7)}),
-    "lenet5": Race(victim=LENET5, attack=PGD40, steps=40, aims={"foolbox": (3.0, 3.0)}),
-    # Barely trained, it would fall at the first step: nothing is left out, so that arithmetic alone is compared.
-    "resnet18": Race(
-        victim=RESNET18, attack=PGD(steps=10), steps=10, images=64, rounds=2, aims={"foolbox": (1.8, 3.0)}
-    ),
-    "fgsm": Race(victim=ROBUST, attack=FGSM(), steps=0, rounds=9, aims=FASTEST),
-    "apgd": Race(victim=ROBUST, attack=APGD(), steps=100, images=128, rounds=3, aims={"torchattacks": (1.5, 2.5)}),
-    "autoattack": Race(victim=ROBUST, attack=AutoAttack(), steps=100, images=64, rounds=0, aims={"torchattacks": (2.0, 3.5)}),
-}
 LIMITS = {BNCNN: {"fp32": 0.75, "bf16": 0.75}, RESNET18: {"fp32": 0.8, "bf16": 0.75}, LENET5: {"fp32": 0.5}}
 
 
 def ours(attack: Attack, task: Task, precision: Precision) -> Tensor:
     return craft(attack, task.model, task.images, task.labels, task.threat, precision=precision, generator=seeded(0))
-
-
-def _at_best_size(name: str, task: Task, steps: int) -> Way:
-    way = gradient_peers.WAYS[name]
-    times = {}
-    for size in (size for size in SIZES if size <= len(task.images)):
-        for _ in range(3):
-            start = time.process_time()
-            way(task, min(steps, 2), size)
-            times[size] = min(times.get(size, float("inf")), time.process_time() - start)
-    best = min(times, key=lambda size: times[size])
-    print(f"  {name} is quickest at batch {best}", file=sys.stderr, flush=True)
-    return lambda: way(task, steps, best)
 
 
 @torch.no_grad()
@@ -108,7 +51,7 @@ def standing(task: Task, adversarial: Tensor) -> float:
 
 
 def race(name: str, run: Race) -> None:
-    task = run.task()
+    task = run.task(FOLDER)
     ways: dict[str, Way] = {
         "ours": lambda: ours(run.attack, task, "fp32"),
         "ours, bf16": lambda: ours(run.attack, task, "bf16"),
@@ -145,20 +88,27 @@ def _once(ways: dict[str, Way], found: dict[str, Tensor]) -> dict[str, float]:
 def limits() -> None:
     print("\n| network | search | layers, us an image | one step of PGD | share | aim |\n|---|---|---|---|---|---|")
     for victim, aims in LIMITS.items():
-        steps, count = (10, 32) if victim is RESNET18 else (40, 256)
-        task = Race(victim=victim, attack=PGD(), steps=steps, images=count).task()
+        count, steps = (64, 4) if victim is RESNET18 else (256, 10)
+        task = Race(victim=victim, attack=PGD(), steps=steps, images=count).task(FOLDER)
         for precision, aim in aims.items():
+            view = prepare(task.model, task.images, task.labels, precision=precision)
             kind = torch.float32 if precision == "fp32" else torch.bfloat16
-            limit = layer_limit(task.model, task.images[0], kind)
-            attack = PGD(steps=steps)
-            spent = compare({"": lambda task=task, way=precision, a=attack: ours(a, task, way)}, 3)[""] / steps / count
-            limit = min(limit, layer_limit(task.model, task.images[0], kind))
-            row = f"{1e6 * limit:.0f} | {1e6 * spent:.0f} | {limit / spent:.2f} | >= {aim:g}"
-            print(f"| {victim.name} | {precision} | {row} |", flush=True)
+            shares = [_share(view, task, PGD(steps=steps), kind) for _ in range(3)]
+            layers, step = (statistics.median(each) for each in zip(*shares, strict=True))
+            row = f"{1e6 * layers:.0f} | {1e6 * step:.0f} | {layers / step:.2f} | >= {aim:g}"
+            print(f"| {victim.name} | {precision}, batch {view.chunk} | {row} |", flush=True)
+
+
+def _share(view: nn.Module, task: Task, attack: PGD, kind: torch.dtype) -> tuple[float, float]:
+    """Seconds an image: the layers alone, and one step."""
+    start = time.process_time()
+    craft(attack, view, task.images, task.labels, task.threat, generator=seeded(0))
+    step = (time.process_time() - start) / len(task.images) / attack.steps
+    return layer_limit(task.model, task.images[0], kind), step
 
 
 def curve() -> None:
-    task = RACES["robust"].task()
+    task = RACES["robust"].task(FOLDER)
     threats = [replace(task.threat, eps=task.threat.eps * part / 8) for part in range(1, 9)]
     ways = {
         "one": lambda: ours(PGD40, task, "fp32"),
@@ -181,7 +131,7 @@ def memory() -> None:
 
 
 def alone(way: str) -> None:
-    task = RACES["robust"].task()
+    task = RACES["robust"].task(FOLDER)
     if way == "textbook":
         gradient_peers.textbook(task, 5, 64)
     elif way == "ours":
@@ -193,6 +143,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parts = [*RACES, "limit", "curve", "memory"]
     parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument(
+        "--rounds", type=int, help="how often each way is timed; by default as often as its length allows"
+    )
     parser.add_argument("--alone", choices=["nothing", "textbook", "ours"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -205,7 +158,7 @@ def main() -> None:
     print("| what | way | still right | CPU s | time / ours | time / ours bf16 | aims |\n|---|---|---|---|---|---|---|")
     for name, run in RACES.items():
         if name in arguments.parts:
-            race(name, run)
+            race(name, run if arguments.rounds is None else replace(run, rounds=arguments.rounds))
     for name, part in {"limit": limits, "curve": curve, "memory": memory}.items():
         if name in arguments.parts:
             part()

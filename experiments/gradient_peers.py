@@ -1,4 +1,4 @@
-"""PGD and FGSM as a textbook and three other libraries have them: same start, steps and step size, a batch at a time."""
+"""PGD and FGSM as a textbook and three other libraries have them, with the same start, steps and step size."""
 
 from __future__ import annotations
 

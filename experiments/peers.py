@@ -13,13 +13,13 @@ from torch import Tensor
 from robustcnn.models import PixelModel
 from robustcnn.threat import ThreatModel
 
-INSTALL = "pip install --no-deps torchattacks adversarial-robustness-toolbox"
+INSTALL = "pip install --no-deps torchattacks adversarial-robustness-toolbox multiprocess dill"
 """In an environment of their own: their pins do not go together with MLflow's."""
 
 
 def missing() -> list[str]:
     """Which of the peers are not installed."""
-    return [name for name in ("torchattacks", "art") if importlib.util.find_spec(name) is None]
+    return [name for name in ("torchattacks", "art", "multiprocess") if importlib.util.find_spec(name) is None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

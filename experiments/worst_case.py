@@ -49,13 +49,17 @@ def known_cases() -> None:
         for bounds in (WIDE, (0.0, 1.0)) if threat.norm == "linf" else (WIDE,):
             for attack in LINEAR_ATTACKS:
                 _linear_row(model, images, labels, replace(threat, bounds=bounds), attack)
-    _beside_foolbox()
+    train, validation, test = load("mnist")
+    network = _trained(ModelConfig(name="smallcnn", width=0.25), train, validation, epochs=1)
+    images, labels = next(test.batches(500))
+    _beside_foolbox(network, images, labels)
+    _with_larger_logits(network, images[:200], labels[:200])
 
 
 def _trained(config: ModelConfig, train: ResidentDataset, validation: ResidentDataset, *, epochs: int) -> nn.Module:
     with global_seed(0):
         model = build(config, train.spec)
-    few, optim = train.subset(10_000), OptimConfig(name="adam", lr=1e-3)
+    few, optim = train.subset(10_000), OptimConfig(name="adam", lr=1e-3, schedule="constant")
     for _ in fit(model, few, validation, FitConfig(epochs=epochs, optim=optim), progress=False):
         pass
     return model.eval()
@@ -85,7 +89,34 @@ def _largest_rise(model: nn.Module, images: Tensor, labels: Tensor, threat: Thre
     return (slope.abs() * room).flatten(1).sum(1)
 
 
-def _beside_foolbox() -> None:
+class Scaled(nn.Module):
+    """A model that is the more confident, and no other class is predicted anywhere."""
+
+    def __init__(self, model: nn.Module, factor: float) -> None:
+        super().__init__()
+        self.model, self.factor = model, factor
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.factor * self.model(images)
+        return logits
+
+
+def _with_larger_logits(model: nn.Module, images: Tensor, labels: Tensor) -> None:
+    """Scaling moves no decision boundary, so that no attack should notice."""
+    print(f"\nThe same network with its logits multiplied, {len(images)} images, linf 0.1: what stands\n")
+    print("| attack | x 1 | x 4 | x 20 |\n|---|---|---|---|")
+    for loss in LOSSES:
+        for attack in (FGSM(loss=loss), PGD(loss=loss, steps=40), APGD(loss=loss, steps=100)):
+            cells = []
+            for factor in (1.0, 4.0, 20.0):
+                victim = Scaled(model, factor)
+                found = attack(victim, images, labels, ThreatModel(eps=0.1), generator=seeded(0))
+                with torch.no_grad():
+                    cells.append(f"{100 * (~is_fooled(model(found), labels)).double().mean():.1f} %")
+            print(f"| {attack} | {' | '.join(cells)} |", flush=True)
+
+
+def _beside_foolbox(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     """FGSM and PGD from the images themselves, step for step."""
     try:
         import foolbox
@@ -93,9 +124,6 @@ def _beside_foolbox() -> None:
     except ImportError:
         print("\nfoolbox is not installed: pip install foolbox", flush=True)
         return
-    train, validation, test = load("mnist")
-    model = _trained(ModelConfig(name="smallcnn", width=0.25), train, validation, epochs=1)
-    images, labels = next(test.batches(500))
     victim = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
     step = {"rel_stepsize": 0.05, "steps": 40, "random_start": False}
     pairs = (

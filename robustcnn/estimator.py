@@ -71,7 +71,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         self,
         *,
         model: str | ModelConfig = "auto",
-        dropout: float | None = None,
+        dropout: float | tuple[float, ...] | None = None,
         width: float | None = None,
         single_logit: bool = False,
         image_shape: tuple[int, ...] | None = None,

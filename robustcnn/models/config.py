@@ -15,8 +15,8 @@ class ModelConfig:
     name: str = "bncnn"
     """logistic, mlp, maxout, lenet5, smallcnn, bncnn, alexnet, vgg11, vgg16, googlenet, resnet18, preactresnet18 or
     wideresnet28-10."""
-    dropout: float | None = None
-    """Share of the hidden units that training drops, in [0, 1); 0 switches off the paper's own."""
+    dropout: float | tuple[float, ...] | None = None
+    """Share of the units that training drops, in [0, 1); several: one a place; 0 switches off the paper's own."""
     batch_norm: bool | None = None
     """Batch normalisation after every convolution."""
     activation: ActivationName | None = None
@@ -36,8 +36,10 @@ class ModelConfig:
         if self.hidden is not None:
             # JSON knows lists only; equal configs must be equal.
             object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.dropout is not None and not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is the share of units dropped and must lie in [0, 1), got {self.dropout:g}")
+        shares = self.dropout if isinstance(self.dropout, tuple) else (self.dropout or 0.0,)
+        for share in shares:
+            if not 0 <= share < 1:
+                raise ValueError(f"dropout is the share of units dropped and must lie in [0, 1), got {share:g}")
         if not self.width > 0:
             raise ValueError(f"width multiplies the channels and must be positive, got {self.width:g}")
         if self.activation is not None and self.activation not in ACTIVATIONS:

@@ -44,9 +44,22 @@ def pool_layer(name: PoolName, kernel: int, *, stride: int, padding: int = 0) ->
     return nn.AvgPool2d(kernel, stride, padding, count_include_pad=False)
 
 
+class DropoutPlace(nn.Identity):
+    """Where dropout may act and does not; weights have the same names with dropout and without."""
+
+
 def dropout_layer(share: float) -> nn.Module:
-    """Identity for a share of 0, so that weights have the same names with dropout and without."""
-    return nn.Dropout(share) if share else nn.Identity()
+    """Drops this share of its units in training."""
+    return nn.Dropout(share) if share else DropoutPlace()
+
+
+def place_dropout(net: nn.Module, shares: tuple[float, ...], *, name: str) -> None:
+    """Give each place for dropout a share of its own, in the order in which an image meets them."""
+    places = [path for path, module in net.named_modules() if isinstance(module, nn.Dropout | DropoutPlace)]
+    if len(places) != len(shares):
+        raise ValueError(f"dropout of {name} has {len(places)} places, got {len(shares)} shares: {shares}")
+    for path, share in zip(places, shares, strict=True):
+        net.set_submodule(path, dropout_layer(share))
 
 
 def conv_block(

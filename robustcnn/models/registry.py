@@ -14,6 +14,7 @@ from robustcnn.models.alexnet import alexnet
 from robustcnn.models.config import ModelConfig
 from robustcnn.models.googlenet import googlenet
 from robustcnn.models.init import initialise
+from robustcnn.models.layers import place_dropout
 from robustcnn.models.lenet import lenet5
 from robustcnn.models.linear import logistic, maxout, mlp
 from robustcnn.models.pixel import PixelModel
@@ -64,7 +65,11 @@ def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelMod
     config = replace(model, **options) if isinstance(model, ModelConfig) else ModelConfig(name=model, **options)
     architecture = _find(config.name)
     _check(config, architecture, spec)
-    net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **config.given)
+    shares = config.dropout if isinstance(config.dropout, tuple) else None
+    given = {name: value for name, value in config.given.items() if shares is None or name != "dropout"}
+    net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **given)
+    if shares is not None:
+        place_dropout(net, shares, name=config.name)
     initialise(net, config.activation or architecture.options.get("activation"))
     return PixelModel(net, spec, config)
 

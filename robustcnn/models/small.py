@@ -29,13 +29,16 @@ def smallcnn(
     pool: PoolName = "max",
     width: float = 1.0,
 ) -> nn.Module:
-    """The MNIST network of Madry et al. 2018: two 5x5 convolutions, two poolings, 1,024 hidden units."""
+    """The MNIST network of Madry et al. 2018: two 5x5 convolutions, two poolings, 1,024 hidden units.
+
+    One share of `dropout` acts on the hidden units; three act after the poolings too.
+    """
     maps1, maps2, units = (scaled(count, width) for count in (32, 64, 1024))
     features = nn.Sequential(
         conv_block(spec.channels, maps1, 5, padding=2, batch_norm=batch_norm, activation=activation),
-        pool_layer(pool, 2, stride=2),
+        nn.Sequential(pool_layer(pool, 2, stride=2), dropout_layer(0.0)),
         conv_block(maps1, maps2, 5, padding=2, batch_norm=batch_norm, activation=activation),
-        pool_layer(pool, 2, stride=2),
+        nn.Sequential(pool_layer(pool, 2, stride=2), dropout_layer(0.0)),
     )
     hidden = linear_block(flat_features(features, spec), units, dropout=dropout, activation=activation)
     return nn.Sequential(*features, nn.Flatten(), hidden, nn.Linear(units, outputs))

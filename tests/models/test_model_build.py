@@ -168,3 +168,15 @@ def test_what_cannot_be_built_is_refused_in_one_line(name: str, options: dict[st
     with pytest.raises(ValueError, match=text) as caught:
         build(name, GREY, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_dropout_may_have_a_share_for_every_place() -> None:
+    net = build("smallcnn", GREY, dropout=(0.1, 0.2, 0.5)).net
+    assert [module.p for module in net.modules() if isinstance(module, nn.Dropout)] == [0.1, 0.2, 0.5]
+    plain, dropped = build("smallcnn", GREY), build("smallcnn", GREY, dropout=(0.0, 0.2, 0.0))
+    assert plain.state_dict().keys() == dropped.state_dict().keys()
+
+
+def test_too_few_shares_of_dropout_are_refused() -> None:
+    with pytest.raises(ValueError, match="dropout of smallcnn has 3 places, got 2 shares"):
+        build("smallcnn", GREY, dropout=(0.1, 0.2))
