@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LossName = Literal["ce", "margin", "dlr"]
+LossName = Literal["ce", "odds", "margin", "dlr"]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
@@ -22,6 +22,15 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     true = logits.gather(1, labels[:, None]).squeeze(1)
     others = logits.scatter(1, labels[:, None], -torch.inf)
     return others.amax(1) - true
+
+
+def log_odds(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logarithm of the odds against the label: rises with the cross-entropy, with the same direction of ascent.
+
+    It does not round away where a model is sure of itself: there 1 - p, and with it the slope of cross-entropy, is 0.
+    """
+    true = logits.gather(1, labels[:, None]).squeeze(1)
+    return logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1) - true
 
 
 def dlr(logits: Tensor, labels: Tensor) -> Tensor:
@@ -49,10 +58,10 @@ def attack_loss(name: LossName, logits: Tensor, labels: Tensor, targets: Tensor 
         )
         name = "margin"
     if targets is None:
-        return {"ce": cross_entropy, "margin": margin, "dlr": dlr}[name](logits, labels)
+        return {"ce": cross_entropy, "odds": log_odds, "margin": margin, "dlr": dlr}[name](logits, labels)
     if name == "dlr":
         return targeted_dlr(logits, labels, targets)
-    return -(cross_entropy if name == "ce" else margin)(logits, targets)
+    return -{"ce": cross_entropy, "odds": log_odds, "margin": margin}[name](logits, targets)
 
 
 _LEAST_GAP = 1e-12

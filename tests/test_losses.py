@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from robustcnn.losses import LossName, attack_loss, cross_entropy, dlr, margin, targeted_dlr
+from robustcnn.losses import LossName, attack_loss, cross_entropy, dlr, log_odds, margin, targeted_dlr
 
 LOGITS = torch.tensor([[4.0, 1.0, 3.0, -2.0, 0.0], [0.0, 5.0, 1.0, 2.0, 3.0]])
 LABELS = torch.tensor([0, 2])
@@ -25,6 +25,22 @@ def test_cross_entropy_takes_probabilities_and_smooths_labels() -> None:
     soft = F.one_hot(LABELS, 5) * 0.9 + 0.1 / 5
     smoothed = cross_entropy(LOGITS, LABELS, smoothing=0.1)
     torch.testing.assert_close(smoothed, cross_entropy(LOGITS, soft))
+
+
+def test_log_odds_rise_with_the_cross_entropy_in_the_same_direction() -> None:
+    torch.testing.assert_close(F.softplus(log_odds(LOGITS, LABELS)), cross_entropy(LOGITS, LABELS))
+    logits = LOGITS.clone().requires_grad_()
+    (odds,) = torch.autograd.grad(log_odds(logits, LABELS).sum(), logits)
+    (entropy,) = torch.autograd.grad(cross_entropy(logits, LABELS).sum(), logits)
+    torch.testing.assert_close(F.normalize(odds), F.normalize(entropy))
+
+
+def test_log_odds_have_a_slope_where_cross_entropy_has_rounded_it_away() -> None:
+    sure = (50 * LOGITS[:1]).requires_grad_()
+    (entropy,) = torch.autograd.grad(cross_entropy(sure, LABELS[:1]).sum(), sure)
+    (odds,) = torch.autograd.grad(log_odds(sure, LABELS[:1]).sum(), sure)
+    assert entropy[0, 0] == 0
+    assert odds[0, 0] == -1
 
 
 def test_dlr_is_the_margin_over_the_gap_from_first_to_third_logit() -> None:

@@ -25,7 +25,7 @@ class APGD(Guarded):
     restarts: int = 1
     """Random starts, each for the examples that still stand."""
     loss: LossName = "ce"
-    """What to climb: cross-entropy, margin of the logits, or difference of logits ratio."""
+    """What to climb: cross-entropy, log-odds (the same way up, never rounded away), margin, or dlr."""
     targets: int = 0
     """Aim at this many wrong classes in turn, the likeliest first; 0 aims at none in particular."""
     eot: int = 1

@@ -21,7 +21,7 @@ class GradientAttack(Guarded):
     """An `Ascent` under a name of its own; what a class does not offer as a field, it fixes as a class variable."""
 
     loss: LossName = "ce"
-    """What to climb: cross-entropy, margin of the logits, or difference of logits ratio."""
+    """What to climb: cross-entropy, log-odds (the same way up, never rounded away), margin, or dlr."""
     target: Target = "none"
     """none, or a wrong class to aim at: second (likeliest), least (likely), random, or the index of a class."""
     stop: bool = False
