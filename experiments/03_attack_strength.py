@@ -6,7 +6,7 @@ by the plain model, and what it gets wrong without any attack counts as broken. 
 still stands (mean over the seeds) and the seconds of CPU. First come cases whose worst is known.
 
 AutoAttack is slow, and most images are beyond doubt: it is given the images that came through PGD-40 with the least
-margin, on which alone two ensembles can differ; one of them is a tenth of a point of the 1,000 they are taken from.
+margin, where two ensembles are likeliest to differ; one is a tenth of a point of the 1,000 they are taken from.
 
     python experiments/03_attack_strength.py --kinds pgd --parts apgd ensemble
 """

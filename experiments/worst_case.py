@@ -16,7 +16,7 @@ from robustcnn.models import ModelConfig
 from robustcnn.runtime import global_seed, seeded
 from robustcnn.threat import ThreatModel
 
-LOSSES: tuple[LossName, ...] = ("margin", "ce")
+LOSSES: tuple[LossName, ...] = ("margin", "odds", "ce")
 """The softmax of a confident model rounds to 1: a float32 cross-entropy then forgets the true class's logit."""
 THREATS = (
     ThreatModel(norm="linf", eps=0.1),
