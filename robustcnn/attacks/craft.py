@@ -17,6 +17,8 @@ from robustcnn.threat import ThreatModel
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 """Batch sizes that `auto` tries, smallest first, until a larger one is no faster."""
+WORTH_TRYING = 2048
+"""Images from which on trying sizes costs less than it saves."""
 BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
@@ -71,7 +73,9 @@ def prepare(
 
 
 def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
-    """The batch size with the most input gradients a second."""
+    """The batch size with the most input gradients a second; for few images a fair one, because trying costs more."""
+    if len(images) < WORTH_TRYING:
+        return 256 if images.is_cuda else 64
     best, fastest = SIZES[0], 0.0
     for size in SIZES:
         if size > max(len(images), SIZES[0]):
@@ -90,13 +94,15 @@ def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
 
 
 def _speed(view: nn.Module, images: Tensor, labels: Tensor) -> float:
+    # Of this process alone on a CPU, where others may be at work; a GPU's work is not in it.
+    clock = time.perf_counter if images.is_cuda else time.process_time
     times = []
-    for _ in range(3):
-        start = time.perf_counter()
+    for _ in range(2):
+        start = clock()
         input_gradient(view, images, lambda logits, part: cross_entropy(logits, labels[part]))
         if images.is_cuda:
             torch.cuda.synchronize(images.device)
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return len(images) / min(times)
 
 

@@ -191,11 +191,13 @@ def test_chunks_change_nothing(attack: FGSM | PGD | Square) -> None:
 
 
 def test_auto_takes_a_size_that_it_has_tried() -> None:
-    view = fast_view(settled("smallcnn", width=0.2), pictures())
-    assert best_size(view, pictures(100), labels(100)) in (32, 64, 128)
+    view = fast_view(settled("smallcnn", width=0.1), pictures())
+    tried: list[int] = []
+    view.register_forward_hook(lambda _, inputs, __: tried.append(len(inputs[0])))
+    assert best_size(view, pictures(2048), labels(2048)) in tried
     prepared = prepare(settled("smallcnn", width=0.2), pictures(), labels())
     assert isinstance(prepared, FastView)
-    assert prepared.chunk == 32
+    assert prepared.chunk == 64
     assert prepare(prepared, pictures(), labels()) is prepared
 
 
