@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from peers import Task
+from peers import Task, art_estimator
 from torch import Tensor
 
 REACH = 2.5
@@ -56,16 +56,8 @@ def torchattacks(task: Task, steps: int, size: int) -> Tensor:
 
 def art(task: Task, steps: int, size: int) -> Tensor:
     from art.attacks.evasion import FastGradientMethod, ProjectedGradientDescent
-    from art.estimators.classification import PyTorchClassifier
 
-    estimator = PyTorchClassifier(
-        task.model,
-        loss=torch.nn.CrossEntropyLoss(),
-        input_shape=task.model.spec.shape,
-        nb_classes=task.model.spec.num_classes,
-        clip_values=(0.0, 1.0),
-        device_type="cpu",
-    )
+    estimator = art_estimator(task)
     eps, options = task.threat.eps, {"eps": task.threat.eps, "batch_size": size}
     attack = FastGradientMethod(estimator, **options)
     if steps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,10 +88,11 @@ def _art_gradient(estimator: object, task: Task, steps: int, loss: str, restarts
     )
 
 
-def _of_art(task: Task, seed: int, attack: Callable[[object], object]) -> Tensor:
+def art_estimator(task: Task) -> Any:
+    """The model as ART wants to see it."""
     from art.estimators.classification import PyTorchClassifier
 
-    estimator = PyTorchClassifier(
+    return PyTorchClassifier(
         task.model,
         loss=torch.nn.CrossEntropyLoss(),
         input_shape=task.model.spec.shape,
@@ -98,5 +100,8 @@ def _of_art(task: Task, seed: int, attack: Callable[[object], object]) -> Tensor
         clip_values=(0.0, 1.0),
         device_type="cpu",
     )
+
+
+def _of_art(task: Task, seed: int, attack: Callable[[object], object]) -> Tensor:
     np.random.seed(seed)
-    return torch.from_numpy(attack(estimator).generate(task.images.numpy().copy(), task.labels.numpy()))
+    return torch.from_numpy(attack(art_estimator(task)).generate(task.images.numpy().copy(), task.labels.numpy()))

@@ -184,6 +184,8 @@ def test_a_polite_end_says_how_to_go_on(tmp_path: Path, sent: signal.Signals, st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Tests that run in the background of a shell inherit its deafness to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     wait_for_an_epoch(process)
     process.send_signal(sent)
