@@ -123,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="how often each way is timed")
     parser.add_argument("--data", default="fashion-mnist", help="28x28 grey pictures: fashion-mnist or mnist")
+    parser.add_argument("--scale", type=int, default=1, help="epochs so many times as long: set-up weighs less")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     data = load(arguments.data).train
@@ -130,8 +131,8 @@ def main() -> None:
     print(f"medians of {arguments.rounds} interleaved rounds, CPU time\n")
     print("| what | DataLoader + torchvision | robustcnn | ratio | time / bare loop |\n|---|---|---|---|---|")
     loaders(data, arguments.rounds)
-    training("bncnn", data, 2_560, arguments.rounds)
-    training("lenet5", data, 10_240, arguments.rounds)
+    training("bncnn", data, 2_560 * arguments.scale, arguments.rounds)
+    training("lenet5", data, 10_240 * arguments.scale, arguments.rounds)
 
 
 if __name__ == "__main__":
