@@ -34,7 +34,7 @@ def breaking_eps(
     """
     _check(threats)
     if not len(images):
-        return images.new_empty(0)
+        return images.new_empty(0, dtype=torch.float64)
     generator = seeded(0, images.device) if generator is None else generator
     view = prepare(model, images, labels, precision=precision, batch_size=batch_size)
     with evaluating(model):
