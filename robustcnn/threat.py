@@ -22,15 +22,6 @@ def fraction(eps: float) -> str:
     return f"{round(grey_levels)}/255"
 
 
-def parse_eps(text: str) -> float:
-    """The number written as `8/255`, `0.5` or `inf`."""
-    numerator, slash, denominator = text.partition("/")
-    try:
-        return float(numerator) / float(denominator) if slash else float(text)
-    except (ValueError, ZeroDivisionError):
-        raise ValueError(f"eps must be a number or a fraction such as 8/255, got {text!r}") from None
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ThreatModel:
     """What may be done to an image: a ball around it, cut by the bounds of a pixel; every method is batched."""

@@ -15,8 +15,9 @@ from scipy.optimize import brentq
 from scipy.stats import kstest
 from torch import Tensor
 
+from robustcnn.plain import number
 from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel, fraction, parse_eps
+from robustcnn.threat import Norm, ThreatModel, fraction
 
 NORMS = get_args(Norm)
 RADIUS = {"linf": 0.3, "l2": 0.8, "l1": 2.0}
@@ -217,7 +218,7 @@ def test_a_random_point_of_an_infinite_ball_is_refused() -> None:
 )
 def test_eps_is_written_as_people_write_it_and_read_back(eps: float, text: str) -> None:
     assert fraction(eps) == text
-    assert parse_eps(text) == pytest.approx(eps)
+    assert number(text) == pytest.approx(eps)
 
 
 def test_a_threat_is_named_by_norm_and_eps() -> None:
@@ -227,5 +228,5 @@ def test_a_threat_is_named_by_norm_and_eps() -> None:
 
 @pytest.mark.parametrize("text", ["", "eight", "8/0", "8/x"])
 def test_what_is_no_number_is_no_eps(text: str) -> None:
-    with pytest.raises(ValueError, match="eps must be a number or a fraction such as 8/255"):
-        parse_eps(text)
+    with pytest.raises(ValueError, match="not a number: .* .write 0.03, 3e-2 or 8/255."):
+        number(text)
