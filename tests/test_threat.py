@@ -228,5 +228,5 @@ def test_a_threat_is_named_by_norm_and_eps() -> None:
 
 @pytest.mark.parametrize("text", ["", "eight", "8/0", "8/x"])
 def test_what_is_no_number_is_no_eps(text: str) -> None:
-    with pytest.raises(ValueError, match="not a number: .* .write 0.03, 3e-2 or 8/255."):
+    with pytest.raises(ValueError, match=r"not a number: .* .write 0.03, 3e-2 or 8/255."):
         number(text)
