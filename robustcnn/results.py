@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, field, fields
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,3 +68,205 @@ MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not 
 def is_better(metric: str, new: float, old: float) -> bool:
     """Higher is better for accuracies, lower for everything else."""
     return new > old if "accuracy" in metric else new < old
+
+
+Z = 1.959963984540054
+"""Standard normal deviations that hold 95 %."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """A share of examples, with the 95 % interval of Wilson (1927); `value` is None where there was none to count."""
+
+    hits: int
+    count: int
+    value: float | None
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, hits: int, count: int) -> Share:
+        """`hits` of `count` examples."""
+        if not 0 <= hits <= count:
+            raise ValueError(f"hits must lie in 0..{count} (the count), got {hits}")
+        if not count:
+            return cls(hits=0, count=0, value=None, low=0.0, high=1.0)
+        value, square = hits / count, Z * Z / count
+        middle = value + square / 2
+        reach = Z * math.sqrt(value * (1 - value) / count + square / (4 * count))
+        low, high = ((middle + sign * reach) / (1 + square) for sign in (-1, 1))
+        # Exact at the ends, where rounding would leave a crumb.
+        return cls(hits=hits, count=count, value=value, low=low if hits else 0.0, high=high if hits < count else 1.0)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return UNDEFINED
+        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+UNDEFINED = "undefined"
+"""What is printed for a figure that the sample cannot tell, such as the recall of a class that it lacks."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassMetrics:
+    """One class against the rest; None is undefined: there was nothing to count."""
+
+    name: str
+    support: int
+    """Examples of this class."""
+    precision: float | None
+    recall: Share
+    """Sensitivity; on attacked inputs this is the class's robust accuracy."""
+    specificity: float | None
+    f1: float | None
+    auc: float | None
+    roc: tuple[tuple[float, float], ...]
+    """(false positive rate, true positive rate), thinned out for drawing; empty where undefined."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bin:
+    """The answers whose confidence lies in one tenth of [0, 1]."""
+
+    count: int
+    confidence: float | None
+    """Mean."""
+    accuracy: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """What a set of answers is worth; means over classes are over those that are defined, None if none is."""
+
+    accuracy: Share
+    balanced_accuracy: float | None
+    precision_macro: float | None
+    recall_macro: float | None
+    specificity_macro: float | None
+    f1_macro: float | None
+    f1_weighted: float | None
+    auc: float | None
+    """Of two classes, or the mean over classes, each against the rest."""
+    log_loss: float
+    brier: float
+    """Mean squared distance between the probabilities and the truth, summed over classes: 0 to 2."""
+    calibration_error: float
+    """Expected calibration error, ten bins of equal width."""
+    confidence: float
+    """Mean probability of the predicted class."""
+    confidence_wrong: float | None
+    """The same over the wrong answers."""
+    classes: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """A row a true class, a column a predicted one."""
+    reliability: tuple[Bin, ...]
+
+    @property
+    def error(self) -> float | None:
+        return None if self.accuracy.value is None else 1 - self.accuracy.value
+
+    @property
+    def undefined(self) -> tuple[str, ...]:
+        """Names of the classes that the sample lacks."""
+        return tuple(each.name for each in self.classes if not each.support)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackScore:
+    """One attack in one ball, judged by itself."""
+
+    attack: str
+    metrics: Metrics
+    """Of the attacked inputs: `metrics.accuracy` is the accuracy against this attack."""
+    first: int
+    """Examples that this attack broke and no earlier one in the list."""
+    kept_as_bytes: Share
+    """Of its successes, how many still succeed when saved as 8-bit pixels (and still in the ball)."""
+    distances: dict[str, float]
+    """Median length of its successes' changes, by norm: linf, l2, l1; empty where nothing succeeded."""
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreatScore:
+    """The worst case in one ball: an example counts as robust when it is right and no attack of the list breaks it."""
+
+    norm: str
+    eps: float
+    robust: Share
+    worst: Metrics
+    """Of the worst inputs: each example's first success, else the last attack's try."""
+    attacks: tuple[AttackScore, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Smallest:
+    """The least eps of the list that broke each example; clean mistakes are 0, what always stood is None."""
+
+    norm: str
+    eps: tuple[float | None, ...]
+    median: float | None
+    """None when at least half of the examples stood to the end: the median is larger than the largest eps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorruptionScore:
+    """Accuracy under one corruption, at severities 1 to 5."""
+
+    corruption: str
+    accuracy: tuple[Share, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TransferScore:
+    """Examples made on one model, judged on another: on those that the second gets right without an attack."""
+
+    source: str
+    target: str
+    accuracy: Share
+
+
+Verdict = Literal["pass", "warn", "fail"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one check of the evaluation itself brought."""
+
+    check: str
+    verdict: Verdict
+    figure: float | None
+    """What was measured, as far as one number says it."""
+    says: str
+    """One sentence: what was seen, and what to do about it when it is not a pass."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RobustnessReport:
+    """All that one evaluation found out about a model."""
+
+    model: str
+    data: str
+    fingerprint: str
+    """Of the examples that were judged."""
+    count: int
+    clean: Metrics
+    threats: tuple[ThreatScore, ...]
+    """Grouped by norm, eps growing: what breaks in a small ball is broken in the larger ones, by construction."""
+    smallest: tuple[Smallest, ...]
+    findings: tuple[Finding, ...] = ()
+    corruptions: tuple[CorruptionScore, ...] = ()
+    transfer: tuple[TransferScore, ...] = ()
+    made_by: dict[str, str] = field(default_factory=dict)
+    """Versions, device, seed, precision of the search."""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The worst of the findings; None when nothing was checked."""
+        if not self.findings:
+            return None
+        return max((each.verdict for each in self.findings), key=VERDICTS.index)
+
+
+VERDICTS: tuple[Verdict, ...] = ("pass", "warn", "fail")

@@ -24,8 +24,8 @@ class APGD(Guarded):
     """Gradients taken in one restart."""
     restarts: int = 1
     """Random starts, each for the examples that still stand."""
-    loss: LossName = "ce"
-    """What to climb: cross-entropy, log-odds (the same way up, never rounded away), margin, or dlr."""
+    loss: LossName = "odds"
+    """What to climb: log-odds (the way up of cross-entropy, never rounded away), ce (itself), margin, or dlr."""
     targets: int = 0
     """Aim at this many wrong classes in turn, the likeliest first; 0 aims at none in particular."""
     eot: int = 1

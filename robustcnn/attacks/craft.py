@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Literal
 
@@ -10,8 +11,8 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from robustcnn.attacks.base import Attack, input_gradient
-from robustcnn.attacks.views import FastView, fast_view
-from robustcnn.losses import cross_entropy
+from robustcnn.attacks.views import CoarseView, FastView, fast_view
+from robustcnn.losses import cross_entropy, margin
 from robustcnn.runtime import Precision, evaluating, seeded
 from robustcnn.threat import ThreatModel
 
@@ -22,6 +23,9 @@ WORTH_TRYING = 2048
 BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
+
+FINE, LEAST_FINE = 1 / 8, 8
+"""Share, and least number, of the examples standing after a bf16 search that are attacked again in float32."""
 
 
 def craft(
@@ -39,9 +43,9 @@ def craft(
 ) -> Tensor:
     """`attack` on all images, in the order they came; what it says is for the judge to confirm on the model itself.
 
-    `precision` is that of the search; whatever seems to succeed is confirmed in float32, but bf16 overlooks a few
-    examples that float32 finds: figures to publish want fp32. `auto` times a few batch sizes once; a batch that does
-    not fit into memory is halved.
+    `precision` is that of the search. After bf16 whatever seems to succeed is confirmed in float32, and those of the
+    rest that came nearest to falling are attacked once more in float32. `auto` times a few batch sizes once; a batch
+    that does not fit into memory is halved.
     """
     if not len(images):
         return images.clone()
@@ -49,7 +53,14 @@ def craft(
     view = prepare(model, images, labels, precision=precision, batch_size=batch_size, compiled=compiled)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
     shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
-    return torch.cat([_survive(attack, view, images[each], labels[each], threat, generator) for each in shown])
+    found = []
+    for rows in shown:
+        block = images[rows], labels[rows]
+        if isinstance(view, CoarseView):
+            found.append(_coarse_to_fine(attack, view, *block, threat, generator))
+        else:
+            found.append(_survive(attack, view, *block, threat, generator))
+    return torch.cat(found)
 
 
 def prepare(
@@ -103,6 +114,25 @@ def _speed(view: nn.Module, images: Tensor, labels: Tensor) -> float:
             torch.cuda.synchronize(images.device)
         times.append(clock() - start)
     return len(images) / min(times)
+
+
+def _coarse_to_fine(
+    attack: Attack, view: CoarseView, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+) -> Tensor:
+    """Near the boundary bf16 cannot tell one side from the other: what ended there is searched again in float32."""
+    found = _survive(attack, view, images, labels, threat, generator)
+    lead = margin(view.exact(found), labels).nan_to_num(nan=-torch.inf)
+    standing = int((lead <= 0).sum())
+    count = min(standing, max(LEAST_FINE, math.ceil(FINE * standing)))
+    if not count:
+        return found
+    rows = lead.masked_fill(lead > 0, -torch.inf).topk(count).indices
+    fine = view.fine()
+    again = _survive(attack, fine, images[rows], labels[rows], threat, generator)
+    with torch.no_grad():
+        fooled = margin(fine(again), labels[rows]) > 0
+    found[rows[fooled]] = again[fooled]
+    return found
 
 
 def _survive(

@@ -123,7 +123,7 @@ class AutoAttack(_Ensemble):
 
     def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
         if self.version == "rand":
-            return APGD(eot=20), APGD(loss=_dlr_or_margin(classes, 3), eot=20)
+            return APGD(loss="ce", eot=20), APGD(loss=_dlr_or_margin(classes, 3), eot=20)
         # Targets beyond the wrong classes there are do not exist: with 10 classes or more it is the published 9.
         others = min(9, classes - 1)
         targeted = APGD(loss=_dlr_or_margin(classes, 4), targets=others)

@@ -20,8 +20,8 @@ from robustcnn.threat import ThreatModel
 class GradientAttack(Guarded):
     """An `Ascent` under a name of its own; what a class does not offer as a field, it fixes as a class variable."""
 
-    loss: LossName = "ce"
-    """What to climb: cross-entropy, log-odds (the same way up, never rounded away), margin, or dlr."""
+    loss: LossName = "odds"
+    """What to climb: log-odds (the way up of cross-entropy, never rounded away), ce (itself), margin, or dlr."""
     target: Target = "none"
     """none, or a wrong class to aim at: second (likeliest), least (likely), random, or the index of a class."""
     stop: bool = False

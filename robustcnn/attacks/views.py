@@ -7,14 +7,12 @@ more with the model itself. A view that does not agree with its model on a probe
 from __future__ import annotations
 
 import copy
-import itertools
 import warnings
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustcnn.attacks.view_layers import InputConvolution, ScaleShift, WholeMap, scale_and_shift
 from robustcnn.runtime import Precision, evaluating, seeded
 
 TOLERANCE = {"fp32": (1e-5, 1e-5), "bf16": (0.3, 0.5)}
@@ -49,6 +47,10 @@ class CoarseView(FastView):
         with torch.no_grad():
             return self._in_chunks(self.plain, images)
 
+    def fine(self) -> FastView:
+        """The view to search in float32 with."""
+        return FastView(self.plain, chunk=self.chunk)
+
 
 def _laid_out(model: nn.Module, images: Tensor) -> Tensor:
     if images.ndim == 4:
@@ -62,10 +64,10 @@ def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32",
     probe = _roughened(probe)
     with evaluating(model):
         try:
-            plain = _rearranged(model)
+            plain = _rearranged(model, probe)
             # In float64, so that rounding cannot carry a ReLU over its kink: what differs there is another function.
             _check(copy.deepcopy(model).double(), copy.deepcopy(plain).double(), probe.double(), "fp32")
-        except _Disagreement as problem:
+        except ValueError as problem:
             warnings.warn(f"attacking the plain model, which is slower: {problem}", stacklevel=2)
             return model
         if precision == "fp32":
@@ -84,7 +86,7 @@ def _compiled(view: nn.Module) -> nn.Module:
     return compiled
 
 
-class _Disagreement(Exception):
+class _Disagreement(ValueError):
     """The view is another function than its model."""
 
 
@@ -119,7 +121,7 @@ def _answers(model: nn.Module, probe: Tensor) -> tuple[Tensor, Tensor]:
     return logits.detach(), gradient
 
 
-def _rearranged(model: nn.Module) -> nn.Module:
+def _rearranged(model: nn.Module, probe: Tensor) -> nn.Module:
     """A frozen copy that computes the same in fewer passes over memory."""
     try:
         view = copy.deepcopy(model).eval()
@@ -129,6 +131,7 @@ def _rearranged(model: nn.Module) -> nn.Module:
         parameter.requires_grad_(False)
     for module in list(view.modules()):
         _rearrange_children(module)
+    _replace_whole_map_convolutions(view, probe)
     if not next(view.parameters(), torch.empty(0)).is_cuda:
         _replace_input_convolution(view)
     return view.to(memory_format=torch.channels_last)
@@ -151,36 +154,30 @@ def _rearrange_children(parent: nn.Module) -> None:
         before = getattr(parent, name)
 
 
-def _scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What batch norm is once its statistics stand still."""
-    if norm.running_mean is None or norm.running_var is None:
-        raise _Disagreement("its batch norm keeps no statistics, so that its answers depend on the batch")
-    scale = torch.rsqrt(norm.running_var + norm.eps)
-    if not norm.affine:
-        return scale, -norm.running_mean * scale
-    return scale * norm.weight, norm.bias - norm.running_mean * scale * norm.weight
-
-
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    scale, shift = _scale_and_shift(norm)
+    scale, shift = scale_and_shift(norm)
     bias = shift if convolution.bias is None else convolution.bias * scale + shift
     convolution.weight = nn.Parameter(convolution.weight * scale[:, None, None, None], requires_grad=False)
     convolution.bias = nn.Parameter(bias, requires_grad=False)
 
 
-class ScaleShift(nn.Module):
-    """Batch norm in one pass, where no convolution can take it in."""
+def _replace_whole_map_convolutions(view: nn.Module, probe: Tensor) -> None:
+    """Those that, on images of the probe's size, look at all of their map at once."""
+    sizes: dict[nn.Module, tuple[int, ...]] = {}
 
-    scale: Tensor
-    shift: Tensor
+    def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        sizes[convolution] = tuple(inputs[0].shape[2:])
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        for name, value in zip(("scale", "shift"), _scale_and_shift(norm), strict=True):
-            self.register_buffer(name, value.detach()[:, None, None].clone())
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return torch.addcmul(self.shift, maps, self.scale)
+    convolutions = [each for each in view.modules() if type(each) is nn.Conv2d and each.groups == 1]
+    hooks = [each.register_forward_pre_hook(note) for each in convolutions if each.padding == (0, 0)]
+    with torch.no_grad():
+        view(probe[:1])
+    for hook in hooks:
+        hook.remove()
+    for parent in list(view.modules()):
+        for name, child in list(parent.named_children()):
+            if child in sizes and sizes[child] == child.kernel_size:
+                setattr(parent, name, WholeMap(child))  # type: ignore[arg-type]
 
 
 def _replace_input_convolution(view: nn.Module) -> None:
@@ -192,44 +189,6 @@ def _replace_input_convolution(view: nn.Module) -> None:
                 if plain and child.in_channels <= 4 and not isinstance(child.padding, str):
                     setattr(parent, name, InputConvolution(child))
                 return
-
-
-class InputConvolution(nn.Module):
-    """A convolution whose gradient for an image of few channels is one matrix product and a few shifted sums.
-
-    CPU kernels take the channels as the inner loop, and are several times slower where there is but one.
-    """
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        self.weight, self.bias = convolution.weight, convolution.bias
-        self.padding = convolution.padding
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps: Tensor = _InputConvolution.apply(images, self.weight, self.bias, self.padding)
-        return maps
-
-
-class _InputConvolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int]) -> Tensor:
-        ctx.weight, ctx.padding, ctx.shape = weight, padding, images.shape
-        return F.conv2d(images, weight, bias, padding=padding)
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        (count, channels, height, width), (down, across) = ctx.shape, ctx.padding
-        rows, columns = slope.shape[2:]
-        # What each output pixel sends back to each pixel of its window ...
-        kernel = ctx.weight.permute(2, 3, 1, 0)
-        sent = kernel.flatten(0, 2) @ slope.permute(0, 2, 3, 1).flatten(0, 2).T
-        # ... is summed up where it arrives; at least in float32, for which adding is quickest.
-        sent = sent.to(torch.promote_types(sent.dtype, torch.float32)).view(*kernel.shape[:3], count, rows, columns)
-        gradient = sent.new_zeros(channels, count, height + 2 * down, width + 2 * across)
-        for i, j in itertools.product(*map(range, kernel.shape[:2])):
-            gradient[..., i : i + rows, j : j + columns] += sent[i, j]
-        inside = gradient[..., down : down + height, across : across + width].transpose(0, 1)
-        return inside.to(slope.dtype), None, None, None
 
 
 def _in_bf16(view: nn.Module) -> nn.Module:

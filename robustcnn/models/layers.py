@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,33 @@ class ScaledTanh(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         return 1.7159 * torch.tanh(values * (2 / 3))
+
+    def frozen(self) -> nn.Module:
+        """The same by way of the sigmoid, which CPUs compute several times faster."""
+        return _ScaledTanhBySigmoid()
+
+
+class _ScaledTanhBySigmoid(nn.Module):
+    """tanh(x) = 2 sigmoid(2x) - 1."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        outputs: Tensor = _TanhBySigmoid.apply(values)
+        return outputs
+
+
+class _TanhBySigmoid(torch.autograd.Function):
+    # Written out, because recorded step by step it would keep, and pass over, four maps instead of one.
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        share = (values * (4 / 3)).sigmoid_()
+        ctx.save_for_backward(share)
+        return (share * (2 * 1.7159)).sub_(1.7159)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (share,) = ctx.saved_tensors
+        gradient: Tensor = torch.ops.aten.sigmoid_backward(slope, share)
+        return gradient.mul_(2 * 1.7159 * 4 / 3)
 
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -89,7 +89,7 @@ def test_no_attacks_are_refused() -> None:
 def test_the_standard_version_has_the_published_budgets() -> None:
     members = AutoAttack().members(10, ThreatModel())
     assert members == (APGD(), APGD(loss="dlr", targets=9), FAB(targets=9, stop=True), Square())
-    assert (APGD().steps, APGD().restarts, APGD().loss) == (100, 1, "ce")
+    assert (APGD().steps, APGD().restarts, APGD().loss) == (100, 1, "odds")
     assert (FAB().steps, Square().queries) == (100, 5000)
 
 
@@ -100,7 +100,10 @@ def test_the_plus_version_has_untargeted_attacks_with_five_restarts() -> None:
 
 
 def test_the_rand_version_averages_twenty_gradients() -> None:
-    assert AutoAttack(version="rand").members(10, ThreatModel()) == (APGD(eot=20), APGD(loss="dlr", eot=20))
+    assert AutoAttack(version="rand").members(10, ThreatModel()) == (
+        APGD(loss="ce", eot=20),
+        APGD(loss="dlr", eot=20),
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from robustcnn.attacks import FGSM, PGD, AutoAttack, Square, breaking_eps, craft, fast_view
 from robustcnn.attacks.base import exact_logits, input_gradient, is_fooled
 from robustcnn.attacks.craft import best_size, prepare
-from robustcnn.attacks.views import CoarseView, FastView, InputConvolution, ScaleShift
+from robustcnn.attacks.view_layers import InputConvolution, ScaleShift, WholeMap
+from robustcnn.attacks.views import CoarseView, FastView
 from robustcnn.losses import cross_entropy
 from robustcnn.models import MODELS, build
 from robustcnn.runtime import global_seed, seeded
@@ -276,3 +277,37 @@ def test_autoattack_runs_on_a_coarse_view() -> None:
     images, truth = pictures(6), model(pictures(6)).argmax(1)
     found = craft(AutoAttack(), model, images, truth, ThreatModel(norm="linf", eps=0.3), precision="bf16")
     assert is_fooled(model(found), truth).all()
+
+
+def test_a_convolution_over_its_whole_map_becomes_a_matrix_product() -> None:
+    view = fast_view(settled("lenet5"), pictures(2))
+    assert sum(isinstance(module, WholeMap) for module in view.modules()) == 1
+
+
+class FailsWhenCoarse:
+    """Finds the answer unless it is shown a coarse view, where it gives up at once."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        if isinstance(model, CoarseView):
+            return images.clone()
+        return FGSM()(model, images, labels, threat, generator=generator)
+
+
+def test_what_a_coarse_search_left_nearest_to_the_boundary_is_searched_in_float32() -> None:
+    model, images = settled("smallcnn"), pictures(12)
+    with torch.no_grad():
+        lead = model(images).topk(2).values
+        right = model(images).argmax(1)
+    threat = ThreatModel(norm="linf", eps=1.0)
+    found = craft(FailsWhenCoarse(), model, images, right, threat, precision="bf16")
+    changed = (found != images).flatten(1).any(1)
+    nearest = (lead[:, 0] - lead[:, 1]).argsort()[:8]
+    assert set(changed.nonzero().flatten().tolist()) == set(nearest.tolist())

@@ -23,10 +23,13 @@ LINF = ThreatModel(norm="linf", eps=0.1)
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (FGSM(), fb.LinfFastGradientAttack(random_start=False)),
-        (BIM(steps=7, step_size=0.03), fb.LinfBasicIterativeAttack(steps=7, abs_stepsize=0.03, random_start=False)),
+        (FGSM(loss="ce"), fb.LinfFastGradientAttack(random_start=False)),
         (
-            PGD(steps=20, step_size=0.02, random_start=False),
+            BIM(loss="ce", steps=7, step_size=0.03),
+            fb.LinfBasicIterativeAttack(steps=7, abs_stepsize=0.03, random_start=False),
+        ),
+        (
+            PGD(loss="ce", steps=20, step_size=0.02, random_start=False),
             fb.LinfPGD(steps=20, abs_stepsize=0.02, random_start=False),
         ),
     ],
@@ -41,7 +44,7 @@ def test_linf_attacks_equal_foolbox_bit_for_bit(ours: Guarded, theirs: Any, trai
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (FGSM(), fb.L2FastGradientAttack(random_start=False)),
+        (FGSM(loss="ce"), fb.L2FastGradientAttack(random_start=False)),
         (BIM(steps=7, step_size=0.1), fb.L2BasicIterativeAttack(steps=7, abs_stepsize=0.1, random_start=False)),
         (PGD(steps=10, step_size=0.05, random_start=False), fb.L2PGD(steps=10, abs_stepsize=0.05, random_start=False)),
     ],
@@ -283,3 +286,23 @@ def test_without_a_ball_the_step_size_must_be_given(trained: Trained) -> None:
     with pytest.raises(ValueError, match="step_size must be given when eps is inf"):
         BIM()(*trained, threat)
     assert fooled(trained, BIM(step_size=1.0)(*trained, threat)).all()
+
+
+@pytest.mark.parametrize("attack", [FGSM(), PGD(stop=True)], ids=repr)
+def test_larger_logits_do_not_hide_a_model(attack: Guarded, trained: Trained) -> None:
+    louder = nn.Sequential(trained.model, nn.Flatten(), Louder(50))
+    threat = ThreatModel(norm="linf", eps=0.1)
+    standing = [
+        (model(attack(model, trained.images, trained.labels, threat)).argmax(1) == trained.labels).sum().item()
+        for model in (trained.model, louder)
+    ]
+    assert abs(standing[0] - standing[1]) <= 1
+
+
+class Louder(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return self.factor * logits
