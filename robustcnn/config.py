@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from robustcnn.data.augment import Augment
@@ -12,7 +12,9 @@ from robustcnn.data.sources import DataConfig
 from robustcnn.models import ModelConfig
 from robustcnn.plain import did_you_mean, from_plain
 from robustcnn.runtime import DeviceName, Precision
-from robustcnn.train import FitConfig, OptimConfig, Standard
+from robustcnn.threat import ThreatModel
+from robustcnn.train import Adversarial, Fast, FitConfig, OptimConfig, Standard, Trades
+from robustcnn.train.settings import AnyObjective
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,10 @@ class TrainConfig:
     """Compile the model first: a minute or so of waiting, then faster steps."""
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""
+    track: bool = True
+    """Show the run in MLflow."""
+    export: bool = False
+    """Give MLflow also a model that it can load and serve by itself (pt2); takes some seconds."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
@@ -80,6 +86,36 @@ def presets_table() -> str:
 
 def _recipe(data: str, model: ModelConfig, fit: FitConfig, **rest: object) -> TrainConfig:
     return TrainConfig(data=DataConfig(name=data), model=model, fit=fit, **rest)  # type: ignore[arg-type]
+
+
+def _linf(eps: float) -> ThreatModel:
+    return ThreatModel(norm="linf", eps=eps)
+
+
+def _cifar10(objective: AnyObjective, *, epochs: int, awp: float = 0.0) -> TrainConfig:
+    fit = FitConfig(
+        epochs=epochs,
+        batch_size=128,
+        optim=OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle"),
+        # lambda/m * sum w^2 with m = 45,000: the usual weight decay of 5e-4.
+        l2=11.25,
+        augment=Augment(mirror=True, shift=4),
+        objective=objective,
+        ema=0.999,
+        awp=awp,
+    )
+    return _recipe("cifar10", ModelConfig(name="resnet18"), fit, precision="bf16")
+
+
+def _small(data: str, objective: Adversarial | Fast | Trades, *, epochs: int, width: float = 1.0) -> TrainConfig:
+    """For either MNIST; a large eps is learnt only where it grows."""
+    fit = FitConfig(
+        epochs=epochs,
+        batch_size=64,
+        optim=OptimConfig(name="adam", lr=1e-3, schedule="one-cycle"),
+        objective=replace(objective, warmup=0.4),
+    )
+    return _recipe(data, ModelConfig(name="smallcnn", width=width), fit, precision="bf16")
 
 
 _ONE_CYCLE = OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle")
@@ -167,5 +203,60 @@ PRESETS = {
             ),
             precision="bf16",
         ),
+    ),
+    "digits-quick-robust": Preset(
+        says="the embedded digits against linf 0.1: seconds",
+        config=_recipe(
+            "digits",
+            ModelConfig(name="smallcnn", width=0.25),
+            FitConfig(
+                epochs=12,
+                batch_size=64,
+                optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
+                objective=Adversarial(threat=_linf(0.1), steps=3, warmup=0.3),
+            ),
+        ),
+    ),
+    "mnist-madry": Preset(
+        says="PGD training (Madry et al. 2018) on MNIST against linf 0.3",
+        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=10), epochs=20),
+    ),
+    "mnist-fast": Preset(
+        says="PGD training of three long steps on MNIST against linf 0.3, against which one step does not help",
+        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=3, step_size=0.15), epochs=8, width=0.5),
+    ),
+    "fashion-trades": Preset(
+        says="TRADES on Fashion-MNIST against linf 0.1",
+        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=7, beta=3.0), epochs=20),
+    ),
+    "fashion-fast": Preset(
+        says="one-step training on Fashion-MNIST against linf 0.1",
+        config=_small("fashion-mnist", Fast(threat=_linf(0.1), noise=1.0), epochs=10),
+    ),
+    "signs-pgd": Preset(
+        says="PGD training on the embedded road signs against linf 8/255",
+        config=_recipe(
+            "signs",
+            ModelConfig(name="bncnn"),
+            FitConfig(
+                epochs=15,
+                optim=_ONE_CYCLE,
+                augment=Augment(shift=3, brightness=0.2),
+                objective=Adversarial(threat=_linf(8 / 255), steps=5, warmup=0.3),
+            ),
+            precision="bf16",
+        ),
+    ),
+    "cifar10-fast": Preset(
+        says="ResNet-18 on CIFAR-10 in one step against linf 8/255, with noise that keeps it from collapse; for a GPU",
+        config=_cifar10(Fast(threat=_linf(8 / 255), noise=2.0), epochs=30),
+    ),
+    "cifar10-pgd": Preset(
+        says="the same by PGD training",
+        config=_cifar10(Adversarial(threat=_linf(8 / 255), steps=10, step_size=2 / 255), epochs=40),
+    ),
+    "cifar10-trades-awp": Preset(
+        says="the same by TRADES with perturbed weights",
+        config=_cifar10(Trades(threat=_linf(8 / 255), steps=10, step_size=2 / 255), epochs=60, awp=0.005),
     ),
 }

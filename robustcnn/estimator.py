@@ -20,11 +20,14 @@ from robustcnn.data.arrays import PixelFormat, unrolled
 from robustcnn.data.raw import Array
 from robustcnn.data.resident import as_pixels, spec_of
 from robustcnn.models import MODELS, ModelConfig, PixelModel, build
+from robustcnn.plain import chosen
 from robustcnn.results import HEADER, EpochMetrics
 from robustcnn.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
 from robustcnn.spec import ImageSpec
-from robustcnn.train import FitConfig, OptimConfig, Standard, fit
+from robustcnn.threat import ThreatModel
+from robustcnn.train import OBJECTIVES, FitConfig, OptimConfig, Standard, fit
 from robustcnn.train.optim import OptimizerName, Schedule
+from robustcnn.train.settings import AnyObjective
 
 DTYPES = (np.float64, np.float32, np.uint8)
 """Kept as they are; anything else becomes the first."""
@@ -48,8 +51,11 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     single_logit : two classes by one output instead of a softmax over two.
     image_shape : (H, W) or (C, H, W) of the pictures in rows.
     epochs, batch_size, optimizer, lr, schedule, l1, l2, patience : as in FitConfig and OptimConfig.
+    objective : what to train for: `standard`, or against attacks in the linf ball of radius `eps` `adversarial`,
+        `mixture`, `fast`, `free`, `trades` or `mart`; or an objective itself, such as Trades(beta=3).
+    eps : radius of the ball, in units of the pixels in [0, 1] that the network sees.
     augment : an Augment, or None.
-    label_smoothing : share of the target that is spread over all classes.
+    label_smoothing : share of the target that is spread over all classes, for an objective given by name.
     validation : share of the examples held out to find the best epoch. The training examples themselves do it when
         fewer than 10 would be held out, or when a class has only one.
     class_weight : None, `balanced`, or a dict from class to weight, scaled to a mean of 1 over the training examples.
@@ -80,6 +86,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         optimizer: OptimizerName = "nesterov",
         lr: float = 0.05,
         schedule: Schedule = "one-cycle",
+        objective: str | AnyObjective = "standard",
+        eps: float = 8 / 255,
         l1: float = 0.0,
         l2: float = 0.0,
         augment: Augment | None = None,
@@ -102,6 +110,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         self.optimizer = optimizer
         self.lr = lr
         self.schedule = schedule
+        self.objective = objective
+        self.eps = eps
         self.l1 = l1
         self.l2 = l2
         self.augment = augment
@@ -157,13 +167,22 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
             epochs=self.epochs,
             batch_size=self.batch_size,
             optim=OptimConfig(name=self.optimizer, lr=self.lr, schedule=self.schedule),
-            objective=Standard(label_smoothing=self.label_smoothing),
+            objective=self._objective(),
             augment=self.augment or Augment(),
             l1=self.l1,
             l2=self.l2,
             patience=self.patience,
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
         )
+
+    def _objective(self) -> AnyObjective:
+        if not isinstance(self.objective, str):
+            return self.objective
+        kind = chosen(OBJECTIVES, self.objective, "objective")
+        if kind is Standard:
+            return Standard(label_smoothing=self.label_smoothing)
+        threat = ThreatModel(norm="linf", eps=self.eps)
+        return kind(threat=threat, label_smoothing=self.label_smoothing)  # type: ignore[call-arg]
 
     def _dataset(self, pixels: Tensor, labels: Tensor) -> ResidentDataset:
         images = pixels if pixels.dtype == torch.uint8 else pixels.float()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar, get_type_hints
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from robustcnn.plain import number
+from robustcnn.plain import as_kind, chosen, kind_name, kinds_of, number
 
 T = TypeVar("T")
 
@@ -22,22 +23,92 @@ class Problem(ValueError):
 
 def parse(kind: type[T], arguments: Sequence[str], *, verb: str, text: str, default: T) -> T:
     """`default` with what the arguments say instead; `--help` prints `text` and every option, then exits."""
+    arguments = _with_whole_paths(default, arguments)
+    default, arguments, choices = _choose(default, arguments, verb)
     told = io.StringIO()
     try:
         with contextlib.redirect_stderr(told):
             return tyro.cli(
                 kind,
                 prog=f"robustcnn {verb}",
-                description=text,
-                args=list(arguments),
+                description=text + choices,
+                args=arguments,
                 default=default,
                 registry=_fractions(),
-                config=(tyro.conf.FlagCreatePairsOff,),
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.AvoidSubcommands),
             )
     except SystemExit as end:
         if not end.code:
             raise
         raise Problem(f"{verb}: {_one_line(told.getvalue())} (robustcnn {verb} --help lists all options)") from None
+
+
+def _tables(value: Any, path: str = "") -> Iterator[tuple[str, Any, dict[str, type]]]:
+    """Path, value and kinds (if there are several) of every dataclass inside a dataclass."""
+    hints = get_type_hints(type(value))
+    for field in fields(value):
+        inner = getattr(value, field.name)
+        if is_dataclass(inner):
+            here = f"{path}.{field.name}".removeprefix(".")
+            yield here, inner, kinds_of(hints[field.name])
+            yield from _tables(inner, here)
+
+
+def _with_whole_paths(default: Any, arguments: Sequence[str]) -> list[str]:
+    """--objective.beta for --fit.objective.beta: the last name of a table will do where no other has the same."""
+    tails = [(path.rpartition(".")[2], path) for path, *_ in _tables(default)]
+    paths = {tail: path for tail, path in tails if [name for name, _ in tails].count(tail) == 1}
+
+    def whole(word: str) -> str:
+        tail = re.match(r"--([\w-]+)(?=[.=]|$)", word)
+        return f"--{paths[tail[1]]}{word[tail.end() :]}" if tail and tail[1] in paths else word
+
+    return [whole(word) for word in arguments]
+
+
+def _choose(default: T, arguments: Sequence[str], verb: str) -> tuple[T, list[str], str]:
+    """The default with the kinds that the arguments name, the other arguments, and help on the kinds there are."""
+    rest, text = list(arguments), ""
+    for path, value, kinds in _tables(default):
+        if kinds:
+            name, rest = take(rest, f"--{path}")
+            kind = type(value) if name is None else chosen(kinds, name, path)
+            if kind is not type(value):
+                default = _replaced(default, path.split("."), as_kind(kind, value))
+            _refuse_other_kinds(path, kind, kinds, rest)
+            text += _explained(path, kind, kinds, verb)
+    # A kind brings tables of its own, for which the short paths have to be found again.
+    return default, _with_whole_paths(default, rest), text
+
+
+def _replaced(value: Any, names: Sequence[str], inner: Any) -> Any:
+    name, *rest = names
+    return replace(value, **{name: _replaced(getattr(value, name), rest, inner) if rest else inner})
+
+
+def _refuse_other_kinds(path: str, kind: type, kinds: dict[str, type], arguments: Sequence[str]) -> None:
+    """An option of another kind deserves better than `unrecognized`."""
+    options = {name: {field.name for field in fields(each)} for name, each in kinds.items()}
+    for word in arguments:
+        asked = re.match(rf"--{re.escape(path)}\.([\w-]+)", word)
+        option = asked[1].replace("-", "_") if asked else ""
+        owners = [name for name in kinds if option in options[name]]
+        if owners and (kind_name(kind) not in owners):
+            raise Problem(
+                f"--{path}.{option} is an option of {', '.join(owners)}, not of {kind_name(kind)} "
+                f"(--{path} {owners[0]} chooses)"
+            )
+
+
+def _explained(path: str, kind: type, kinds: dict[str, type], verb: str) -> str:
+    tail = path.rpartition(".")[2]
+    lines = [f"  {name:<12} {(each.__doc__ or '').splitlines()[0]}" for name, each in kinds.items()]
+    return (
+        f"\n\n--{path} NAME, or --{tail} NAME, where NAME is one of\n" + "\n".join(lines) + "\n\n"
+        f"Below are the options of {kind_name(kind)}; those of another: robustcnn {verb} --{tail} NAME --help. "
+        f"A change of {tail} keeps the options that both know. As here, the last part of a path is enough where it is "
+        "the only one of that name: --optim.lr, --augment.mirror, --threat.eps."
+    )
 
 
 def take(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:

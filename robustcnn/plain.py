@@ -20,12 +20,43 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Nested dataclasses as dictionaries, tuples as lists, paths as strings."""
+    """Nested dataclasses as dictionaries, tuples as lists, paths as strings.
+
+    One of several kinds, told apart by a class variable `name`, has that as its first entry.
+    """
     if is_dataclass(value):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        plain = {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
+        name = kind_name(type(value))
+        return {"name": name, **plain} if name else plain
     if isinstance(value, list | tuple):
         return [to_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def kind_name(kind: Any) -> str | None:
+    """The name of a dataclass that is one of several kinds."""
+    name = getattr(kind, "name", None)
+    return name if is_dataclass(kind) and isinstance(name, str) else None
+
+
+def kinds_of(hint: Any) -> dict[str, type]:
+    """The kinds that a union of named dataclasses offers; empty for any other type."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return {}
+    return {name: kind for kind in get_args(hint) if (name := kind_name(kind))}
+
+
+def as_kind(kind: type[T], value: Any) -> T:
+    """A value of another kind, which keeps the fields that `value` has too."""
+    kept = {field.name for field in fields(kind) if hasattr(value, field.name)}  # type: ignore[arg-type]
+    return kind(**{name: getattr(value, name) for name in kept})
+
+
+def chosen(kinds: Mapping[str, type[T]], name: object, path: str) -> type[T]:
+    """The kind of this name."""
+    if not isinstance(name, str) or name not in kinds:
+        raise ValueError(f"unknown {path} {name!r}{did_you_mean(str(name), kinds)}")
+    return kinds[name]
 
 
 def number(text: str) -> float:
@@ -73,6 +104,8 @@ def _convert(hint: Any, item: Any, path: str, base: Any) -> Any:
 def _convert_union(arguments: tuple[Any, ...], item: Any, path: str, base: Any) -> Any:
     if item is None and type(None) in arguments:
         return None
+    if kinds := kinds_of(Union[arguments]):  # noqa: UP007
+        return _convert_kind(kinds, item, path, base)
     problems = []
     for argument in arguments:
         try:
@@ -80,6 +113,17 @@ def _convert_union(arguments: tuple[Any, ...], item: Any, path: str, base: Any) 
         except ValueError as problem:
             problems.append(problem)
     raise problems[0]
+
+
+def _convert_kind(kinds: dict[str, type], item: Any, path: str, base: Any) -> Any:
+    """Of the kind that is named, else of the base's; the name alone will do."""
+    plain = {"name": item} if isinstance(item, str) else item
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{path} must be a name or a table with one ({', '.join(kinds)}), got {item!r}")
+    name = plain.get("name", kind_name(type(base)) or next(iter(kinds)))
+    kind: type[Any] = chosen(kinds, name, path)
+    rest = {key: value for key, value in plain.items() if key != "name"}
+    return from_plain(kind, rest, where=path, base=as_kind(kind, base))
 
 
 def _convert_simple(hint: Any, item: Any, path: str) -> Any:

@@ -25,6 +25,10 @@ class EpochMetrics:
     """The whole epoch, validation included."""
     best: bool = False
     """Whether the monitored metric was never better before."""
+    robust_accuracy: float | None = None
+    """Under PGD of ten steps, on a part of the validation set; None where nothing was attacked."""
+    fgsm_accuracy: float | None = None
+    """Under FGSM, on the same part."""
 
     @property
     def train_over_valid(self) -> float:
@@ -32,7 +36,7 @@ class EpochMetrics:
         return self.train_loss / self.valid_loss if self.valid_loss else float("nan")
 
     def __str__(self) -> str:
-        return ROW.format(
+        row = ROW.format(
             epoch=self.epoch,
             train=self.train_loss,
             valid=self.valid_loss,
@@ -43,6 +47,9 @@ class EpochMetrics:
             seconds=self.seconds,
             star="*" if self.best else "",
         )
+        if self.robust_accuracy is None or self.fgsm_accuracy is None:
+            return row
+        return f"{row:<88}  PGD {100 * self.robust_accuracy:6.2f}%  FGSM {100 * self.fgsm_accuracy:6.2f}%"
 
 
 HEADER = "epoch  train loss  valid loss  train/valid  valid acc  learn. rate   images/s    time"
@@ -192,7 +199,7 @@ class AttackScore:
 class ThreatScore:
     """The worst case in one ball: an example counts as robust when it is right and no attack of the list breaks it."""
 
-    norm: str
+    norm: Literal["linf", "l2", "l1"]
     eps: float
     robust: Share
     worst: Metrics
@@ -204,7 +211,7 @@ class ThreatScore:
 class Smallest:
     """The least eps of the list that broke each example; clean mistakes are 0, what always stood is None."""
 
-    norm: str
+    norm: Literal["linf", "l2", "l1"]
     eps: tuple[float | None, ...]
     median: float | None
     """None when at least half of the examples stood to the end: the median is larger than the largest eps."""

@@ -15,11 +15,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from robustcnn.attacks import PGD
 from robustcnn.data.augment import Augment
 from robustcnn.estimator import RobustCNNClassifier
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.results import HEADER
-from robustcnn.train import FitConfig, OptimConfig, Standard
+from robustcnn.threat import ThreatModel
+from robustcnn.train import FitConfig, OptimConfig, Standard, Trades
 
 Array = np.ndarray[Any, Any]
 NAMES = np.array(["upper", "left", "middle"])
@@ -140,6 +142,25 @@ def test_options_reach_the_training() -> None:
     assert config == expected
 
 
+def test_a_robust_objective_is_named_or_given() -> None:
+    threat = ThreatModel(norm="linf", eps=0.1)
+    named = RobustCNNClassifier(objective="trades", eps=0.1, label_smoothing=0.2)._fit_config().objective
+    assert named == Trades(threat=threat, label_smoothing=0.2)
+    given = RobustCNNClassifier(objective=Trades(beta=3.0))._fit_config().objective
+    assert given == Trades(beta=3.0)
+
+
+def test_a_robust_objective_resists_what_a_plain_one_does_not() -> None:
+    images, labels = bars(240)
+    stands = []
+    for objective in ("standard", "fast"):
+        fitted = classifier(objective=objective, eps=0.2, epochs=8).fit(images[:180], labels[:180])
+        pixels, truth = torch.tensor(images[180:]) / 255, np.searchsorted(fitted.classes_, labels[180:])
+        found = PGD(steps=10)(fitted.model_, pixels, torch.tensor(truth), ThreatModel(norm="linf", eps=0.2))
+        stands.append(fitted.score(found.numpy(), labels[180:]))
+    assert stands[1] > stands[0] + 0.3
+
+
 def test_grid_search_in_a_pipeline_finds_the_rate_that_learns() -> None:
     images, labels = bars()
     pipeline = Pipeline([("invert", FunctionTransformer(lambda images: 255 - images)), ("net", classifier())])
@@ -243,6 +264,8 @@ def test_the_epoch_table_is_printed_only_when_asked_for(capsys: pytest.CaptureFi
         ({"model": "smalcnn"}, "unknown model 'smalcnn' .did you mean 'smallcnn'"),
         ({"optimizer": "adan"}, "unknown optimizer 'adan'"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"objective": "trade"}, "unknown objective 'trade' .did you mean 'trades'"),
+        ({"objective": "fast", "eps": 8.0}, r"eps must lie in .0, 1. for linf, got 8 .did you mean 8 / 255"),
         ({"precision": "fp16"}, "precision must be one of fp32, bf16"),
         ({"image_shape": (10, 10)}, r"image_shape must be .* got \(10, 10\) for images of \(1, 12, 12\)"),
         ({"single_logit": True}, "single_logit needs exactly two classes, got 3"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Literal
 
@@ -24,8 +23,8 @@ BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
 
-FINE, LEAST_FINE = 1 / 8, 8
-"""Share, and least number, of the examples standing after a bf16 search that are attacked again in float32."""
+NEAR = 0.02
+"""Share of the range of an image's logits within which bf16 cannot be trusted to tell right from wrong."""
 
 
 def craft(
@@ -121,12 +120,11 @@ def _coarse_to_fine(
 ) -> Tensor:
     """Near the boundary bf16 cannot tell one side from the other: what ended there is searched again in float32."""
     found = _survive(attack, view, images, labels, threat, generator)
-    lead = margin(view.exact(found), labels).nan_to_num(nan=-torch.inf)
-    standing = int((lead <= 0).sum())
-    count = min(standing, max(LEAST_FINE, math.ceil(FINE * standing)))
-    if not count:
+    logits = view.exact(found)
+    lead, reach = margin(logits, labels), NEAR * (logits.amax(1) - logits.amin(1))
+    rows = ((lead <= 0) & (lead > -reach)).nonzero().flatten()
+    if not len(rows):
         return found
-    rows = lead.masked_fill(lead > 0, -torch.inf).topk(count).indices
     fine = view.fine()
     again = _survive(attack, fine, images[rows], labels[rows], threat, generator)
     with torch.no_grad():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -18,28 +19,34 @@ from robustcnn.runtime import Precision, evaluating, seeded
 TOLERANCE = {"fp32": (1e-5, 1e-5), "bf16": (0.3, 0.5)}
 """Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse."""
 
+Look = Callable[[Tensor], Tensor]
+
 
 class FastView(nn.Module):
-    """Another arrangement of a model; `chunk` is how many images are best looked at together."""
+    """Another arrangement of a model; `chunk` is how many images are best looked at together.
 
-    def __init__(self, search: nn.Module, *, chunk: int | None = None) -> None:
+    A `compiled` one is shown batches of a few sizes only, because every new size is compiled anew.
+    """
+
+    def __init__(self, search: nn.Module, *, chunk: int | None = None, compiled: bool = False) -> None:
         super().__init__()
         self.search, self.chunk = search, chunk
+        self.look = _of_few_sizes(_compiled(search)) if compiled else search
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._in_chunks(self.search, images)
+        return self._in_chunks(self.look, images)
 
-    def _in_chunks(self, model: nn.Module, images: Tensor) -> Tensor:
+    def _in_chunks(self, look: Look, images: Tensor) -> Tensor:
         if self.chunk is None or len(images) <= self.chunk:
-            return _laid_out(model, images)
-        return torch.cat([_laid_out(model, part) for part in images.split(self.chunk)])
+            return _laid_out(look, images)
+        return torch.cat([_laid_out(look, part) for part in images.split(self.chunk)])
 
 
 class CoarseView(FastView):
     """Searches in less precision than counts; what seems to succeed has to be asked again of `exact`."""
 
-    def __init__(self, search: nn.Module, plain: nn.Module) -> None:
-        super().__init__(search)
+    def __init__(self, search: nn.Module, plain: nn.Module, *, compiled: bool = False) -> None:
+        super().__init__(search, compiled=compiled)
         self.plain = plain
 
     def exact(self, images: Tensor) -> Tensor:
@@ -52,11 +59,28 @@ class CoarseView(FastView):
         return FastView(self.plain, chunk=self.chunk)
 
 
-def _laid_out(model: nn.Module, images: Tensor) -> Tensor:
+def _laid_out(look: Look, images: Tensor) -> Tensor:
     if images.ndim == 4:
         images = images.contiguous(memory_format=torch.channels_last)
-    logits: Tensor = model(images)
-    return logits.float()
+    return look(images).float()
+
+
+def _compiled(view: nn.Module) -> Look:
+    on_gpu = next(view.parameters(), torch.empty(0)).is_cuda
+    # Recorded as CUDA graphs: a small network is done sooner than its kernels can be launched one by one.
+    look: Look = torch.compile(view, dynamic=False, mode="reduce-overhead" if on_gpu else None)
+    return look
+
+
+def _of_few_sizes(look: Look) -> Look:
+    """Fills a batch up to a power of two; the copies also outlive a CUDA graph's own memory."""
+
+    def padded(images: Tensor) -> Tensor:
+        missing = (1 << (len(images) - 1).bit_length()) - len(images)
+        filled = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
+        return look(filled)[: len(images)].clone()
+
+    return padded
 
 
 def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32", compiled: bool = False) -> nn.Module:
@@ -65,25 +89,22 @@ def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32",
     with evaluating(model):
         try:
             plain = _rearranged(model, probe)
-            # In float64, so that rounding cannot carry a ReLU over its kink: what differs there is another function.
-            _check(copy.deepcopy(model).double(), copy.deepcopy(plain).double(), probe.double(), "fp32")
-        except ValueError as problem:
-            warnings.warn(f"attacking the plain model, which is slower: {problem}", stacklevel=2)
+            # All in float64, so that rounding carries no ReLU over its kink: what differs there is another function.
+            exact = copy.deepcopy(model).double()
+            _check(exact, _rearranged(exact, probe.double()), probe.double(), "fp32")
+        except (ValueError, TypeError, RuntimeError) as problem:
+            first = str(problem).splitlines()[0]
+            warnings.warn(f"attacking the plain model, which is slower: {first}", stacklevel=2)
             return model
         if precision == "fp32":
-            return FastView(_compiled(plain) if compiled else plain)
+            return FastView(plain, compiled=compiled)
         try:
             coarse = _in_bf16(plain)
             _check(model, coarse, probe, precision)
         except _Disagreement as problem:
             warnings.warn(f"attacking in float32, which is slower: {problem}", stacklevel=2)
-            return FastView(_compiled(plain) if compiled else plain)
-    return CoarseView(_compiled(coarse) if compiled else coarse, plain)
-
-
-def _compiled(view: nn.Module) -> nn.Module:
-    compiled: nn.Module = torch.compile(view, dynamic=False)  # type: ignore[assignment]
-    return compiled
+            return FastView(plain, compiled=compiled)
+    return CoarseView(coarse, plain, compiled=compiled)
 
 
 class _Disagreement(ValueError):

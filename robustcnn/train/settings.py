@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from robustcnn.data.augment import Augment
 from robustcnn.plain import did_you_mean
 from robustcnn.results import MONITORS
+from robustcnn.threat import ThreatModel
+from robustcnn.train.adversarial import Adversarial, Fast, Mixture
+from robustcnn.train.free import Free
 from robustcnn.train.objectives import Standard
 from robustcnn.train.optim import OptimConfig
+from robustcnn.train.trades import Mart, Trades
+from robustcnn.train.watch import OnOverfitting
+
+AnyObjective = Standard | Adversarial | Mixture | Fast | Free | Trades | Mart
+OBJECTIVES: dict[str, type[AnyObjective]] = {kind.name: kind for kind in get_args(AnyObjective)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,7 +29,7 @@ class FitConfig:
     batch_size: int | Literal["full"] = 128
     """Examples a step; 1 is the classic stochastic descent, `full` the whole training set."""
     optim: OptimConfig = field(default_factory=OptimConfig)
-    objective: Standard = field(default_factory=Standard)
+    objective: AnyObjective = field(default_factory=Standard)
     augment: Augment = field(default_factory=Augment)
     l1: float = 0.0
     """lambda of the penalty lambda/m * sum |w|, m being the number of training examples."""
@@ -31,10 +39,18 @@ class FitConfig:
     """Largest norm of the whole gradient; longer ones are scaled down to it."""
     ema: float | None = None
     """Decay of an exponential moving average of the weights (say 0.999), which is then what is judged and kept."""
+    awp: float = 0.0
+    """Each step descends from weights moved up by this share of every layer's norm (Wu et al. 2020), say 0.005."""
+    watch: int = 1000
+    """Of an adversarial objective: at most so many validation images are attacked after every epoch; 0 for none."""
+    on_overfitting: OnOverfitting = "warn"
+    """When accuracy under PGD collapses while that under FGSM does not: warn and go on, stop, or go on from the best
+    epoch's weights (rollback; there `fast` takes up noise, with which it does not collapse again)."""
     patience: int | None = None
     """Stop when the monitored metric has not improved for so many epochs."""
-    monitor: str = "valid_loss"
-    """The recorded metric that picks the best epoch and stops early."""
+    monitor: str = "auto"
+    """The recorded metric that picks the best epoch and stops early; `auto` is robust_accuracy where an adversarial
+    objective is watched, else valid_loss."""
     seed: int = 0
     """Of the initial weights, the order of examples, augmentation and dropout."""
 
@@ -51,5 +67,37 @@ class FitConfig:
             raise ValueError(f"ema must lie strictly between 0 and 1, got {self.ema:g}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1 epoch, got {self.patience}")
-        if self.monitor not in MONITORS:
-            raise ValueError(f"unknown monitor {self.monitor!r}{did_you_mean(self.monitor, MONITORS)}")
+        if not 0 <= self.awp < 1:
+            raise ValueError(f"awp must lie in [0, 1), got {self.awp:g} (0.005 is usual)")
+        if self.watch < 0:
+            raise ValueError(f"watch must not be negative, got {self.watch} (0 watches nothing)")
+        if self.on_overfitting not in get_args(OnOverfitting):
+            known = get_args(OnOverfitting)
+            raise ValueError(
+                f"unknown on_overfitting {self.on_overfitting!r}{did_you_mean(self.on_overfitting, known)}"
+            )
+        if self.monitor not in ("auto", *MONITORS):
+            raise ValueError(f"unknown monitor {self.monitor!r}{did_you_mean(self.monitor, ('auto', *MONITORS))}")
+        if self.monitor in ("robust_accuracy", "fgsm_accuracy") and self.watched is None:
+            raise ValueError(
+                f"monitor {self.monitor!r} needs an adversarial objective and watch above 0 "
+                f"(known: {', '.join(OBJECTIVES)})"
+            )
+
+        if self.on_overfitting == "rollback" and self.watched is not None and self.monitored != "robust_accuracy":
+            raise ValueError(
+                f"on_overfitting 'rollback' goes back to the most robust epoch: monitor must be robust_accuracy, got "
+                f"{self.monitor!r}"
+            )
+
+    @property
+    def watched(self) -> ThreatModel | None:
+        """The threat that every epoch is attacked with, if any."""
+        return getattr(self.objective, "threat", None) if self.watch else None
+
+    @property
+    def monitored(self) -> str:
+        """What `monitor` comes to."""
+        if self.monitor != "auto":
+            return self.monitor
+        return "valid_loss" if self.watched is None else "robust_accuracy"

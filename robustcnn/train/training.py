@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -13,15 +14,18 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from robustcnn.data.resident import ResidentDataset
+from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import score
 from robustcnn.models import PixelModel
 from robustcnn.results import EpochMetrics, is_better
 from robustcnn.runtime import Precision, autocast, derived_seed, global_seed, seeded
 from robustcnn.train.averaging import Averaged
+from robustcnn.train.awp import perturbed_weights
+from robustcnn.train.objectives import Loss, Scorer, Stage, begin
 from robustcnn.train.optim import Optimizer
 from robustcnn.train.penalties import Penalties
 from robustcnn.train.settings import FitConfig
+from robustcnn.train.watch import Watch, alarm, has_collapsed
 
 
 class TrainingDiverged(ArithmeticError):
@@ -52,11 +56,14 @@ class Training:
         self.batch_size = len(train) if config.batch_size == "full" else min(config.batch_size, len(train))
         # Batch norm cannot normalise a single example, so a last batch of one is left out.
         self.drop_last = self.batch_size > 1 and len(train) % self.batch_size == 1
-        self.steps_per_epoch = len(train) // self.batch_size + (len(train) % self.batch_size > self.drop_last)
-        self.optimizer = Optimizer(model, config.optim, total_steps=config.epochs * self.steps_per_epoch)
+        self.batches_per_epoch = len(train) // self.batch_size + (len(train) % self.batch_size > self.drop_last)
+        self.steps_per_epoch = self.batches_per_epoch * getattr(config.objective, "replays", 1)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.optimizer = Optimizer(model, config.optim, total_steps=self.total_steps)
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=len(train))
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
         self.class_weights = None if class_weights is None else class_weights.to(train.device)
+        self.watch = _watch(validation, config, precision)
         # tqdm's None: shown on a terminal, hidden in a log.
         self.hidden = None if progress else True
         self.history: tuple[EpochMetrics, ...] = ()
@@ -66,18 +73,23 @@ class Training:
     def finished(self) -> bool:
         done, patience = len(self.history), self.config.patience
         best = max((metrics.epoch for metrics in self.history if metrics.best), default=0)
-        return done >= self.config.epochs or (patience is not None and done - best >= patience)
+        stopped = self.config.on_overfitting == "stop" and self._collapses > 0
+        return stopped or done >= self.config.epochs or (patience is not None and done - best >= patience)
 
     def epoch(self) -> EpochMetrics:
         """Train for one epoch, judge it, and remember the weights if they are the best so far."""
         number, start = len(self.history) + 1, time.perf_counter()
+        if self._has_collapsed() and self.config.on_overfitting == "rollback":
+            self._roll_back()
         # Every epoch has seeds of its own, so a resumed training needs no generator's state.
         with global_seed(derived_seed(self.config.seed, "dropout", number)):
-            loss, rate = self._pass(number)
+            scorer = begin(self._objective(), Stage(self.model, as_pixels(self.train.images[:8]), self.precision))
+            loss, rate = self._pass(number, scorer)
         trained = time.perf_counter()
         with self.judged_weights():
             # The loss that is trained decides: a plain one would pick the epoch that favours the common classes.
             scores = score(self.model, self.validation, class_weights=self.class_weights, precision=self.precision)
+            watched = None if self.watch is None else self.watch(self.model)
             metrics = EpochMetrics(
                 epoch=number,
                 train_loss=loss,
@@ -86,6 +98,8 @@ class Training:
                 learning_rate=rate,
                 images_per_second=len(self.train) / (trained - start),
                 seconds=time.perf_counter() - start,
+                robust_accuracy=watched and watched.robust,
+                fgsm_accuracy=watched and watched.fgsm,
             )
             if not math.isfinite(scores.loss):
                 raise _diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate)
@@ -93,6 +107,8 @@ class Training:
                 metrics = replace(metrics, best=True)
                 self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.history = (*self.history, metrics)
+        if self._has_collapsed() and (self.config.on_overfitting != "warn" or self._collapses == 1):
+            warnings.warn(alarm(self.history, self.config.on_overfitting), stacklevel=2)
         return metrics
 
     def judged_weights(self) -> AbstractContextManager[None]:
@@ -100,11 +116,31 @@ class Training:
         return nullcontext() if self.averaged is None else self.averaged.in_place()
 
     def _improves(self, metrics: EpochMetrics) -> bool:
-        name = self.config.monitor
+        name = self.config.monitored
         best = [getattr(past, name) for past in self.history if past.best]
         return not best or is_better(name, getattr(metrics, name), best[-1])
 
-    def _pass(self, epoch: int) -> tuple[float, float]:
+    def _has_collapsed(self, epochs: int | None = None) -> bool:
+        return has_collapsed(self.history[:epochs], self.train.spec.num_classes)
+
+    @property
+    def _collapses(self) -> int:
+        return sum(self._has_collapsed(epochs) for epochs in range(1, len(self.history) + 1))
+
+    def _objective(self) -> object:
+        objective = self.config.objective
+        if self._collapses and self.config.on_overfitting == "rollback" and hasattr(objective, "cured"):
+            return objective.cured()
+        return objective
+
+    def _roll_back(self) -> None:
+        """Go on from the best epoch, as if its weights had just been loaded."""
+        self.model.load_state_dict(self.best_weights)
+        self.optimizer = Optimizer(self.model, self.config.optim, total_steps=self.total_steps)
+        if self.config.ema is not None:
+            self.averaged = Averaged(self.model, self.config.ema)
+
+    def _pass(self, epoch: int, scorer: Scorer) -> tuple[float, float]:
         """(mean loss, last learning rate) of one pass over the training data."""
         generator = seeded(derived_seed(self.config.seed, "data", epoch), self.train.device)
         first, last = (epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch - 1
@@ -114,7 +150,8 @@ class Training:
         total = 0.0
         self.model.train()
         for step, (images, labels) in enumerate(self._batches(epoch, generator), start=first):
-            losses.append(self._descend(images, labels, generator))
+            images = images.contiguous(memory_format=torch.channels_last)
+            losses.append(self._descend(scorer(images, labels, generator, progress=step / self.total_steps), labels))
             rate = self.optimizer.step(step)
             if self.averaged is not None:
                 self.averaged.update(step)
@@ -131,21 +168,35 @@ class Training:
         batches = self.train.batches(
             self.batch_size, generator=generator, transform=self.config.augment, drop_last=self.drop_last
         )
-        yield from tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=self.hidden)
+        shown = tqdm(batches, f"epoch {epoch}", total=self.batches_per_epoch, leave=False, disable=self.hidden)
+        for batch in shown:
+            for _ in range(self.steps_per_epoch // self.batches_per_epoch):
+                yield batch
 
-    def _descend(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    def _descend(self, loss: Loss, labels: Tensor) -> Tensor:
         """Leave the gradients of one batch on the weights; gives its mean loss."""
-        images = images.contiguous(memory_format=torch.channels_last)
-        with autocast(images.device, self.precision):
-            losses = self.config.objective(self.forward, images, labels, generator)
-        if self.class_weights is not None:
-            losses = losses * self.class_weights[labels]
-        loss = losses.mean()
-        loss.backward()
+
+        def mean() -> Tensor:
+            with autocast(labels.device, self.precision):
+                losses = loss(self.forward)
+            return (losses if self.class_weights is None else losses * self.class_weights[labels]).mean()
+
+        awp = self.config.awp
+        with perturbed_weights(self.model, mean, gamma=awp) if awp else nullcontext():
+            value = mean()
+            value.backward()
         self.penalties.add_gradients(self.model)
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        return loss.detach()
+        return value.detach()
+
+
+def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision) -> Watch | None:
+    if config.watched is None:
+        return None
+    count = min(config.watch, len(validation))
+    part = validation.sample(count, generator=seeded(derived_seed(config.seed, "watch")))
+    return Watch(part, config.watched, precision=precision)
 
 
 def _check(
@@ -167,7 +218,7 @@ def _check(
         raise ValueError(
             f"class_weights needs one weight a class ({ours.num_classes}), got {tuple(class_weights.shape)}"
         )
-    if class_weights is not None and config.objective.mixup:
+    if class_weights is not None and getattr(config.objective, "mixup", False):
         raise ValueError("class weights have no meaning for mixup's blended labels: leave one of the two out")
 
 

@@ -15,14 +15,19 @@ import torch
 from test_fit import QUICK, bars, fresh, parts, same, weights
 from torch import Tensor
 
-from robustcnn import Augment, OptimConfig, checkpoint, fit, load_checkpoint
+from robustcnn import Augment, OptimConfig, ThreatModel, checkpoint, fit, load_checkpoint
 from robustcnn.checkpoint import PAGE, read_page
+from robustcnn.train import Adversarial, Free, Trades
 
+THREAT = ThreatModel(norm="linf", eps=0.1)
 CONFIG = replace(QUICK, epochs=4, augment=Augment(shift=1), optim=OptimConfig(lr=0.05, schedule="cosine"))
 TRICKY = {
     "momentum": CONFIG,
     "adam": replace(CONFIG, optim=OptimConfig(name="adam", lr=0.003, schedule="one-cycle")),
     "averaged": replace(CONFIG, ema=0.9),
+    "adversarial": replace(CONFIG, objective=Adversarial(threat=THREAT, steps=2, warmup=0.6)),
+    "free": replace(CONFIG, objective=Free(threat=THREAT, replays=2)),
+    "perturbed weights": replace(CONFIG, objective=Trades(threat=THREAT, steps=2), awp=0.01),
 }
 
 

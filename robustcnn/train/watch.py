@@ -1,0 +1,86 @@
+"""Robustness from epoch to epoch, and the alarm for catastrophic overfitting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple
+
+from torch import nn
+
+from robustcnn.attacks.craft import craft
+from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
+from robustcnn.data.resident import ResidentDataset, as_pixels
+from robustcnn.evaluate import score
+from robustcnn.results import EpochMetrics
+from robustcnn.runtime import Precision, seeded
+from robustcnn.threat import ThreatModel
+
+FALLEN, APART = 0.5, 2.0
+"""The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""
+LEARNT = 1.5
+"""No alarm before PGD accuracy has been over LEARNT times that of guessing: there is nothing yet to lose."""
+
+
+OnOverfitting = Literal["warn", "stop", "rollback"]
+"""What to do when it happens."""
+
+
+class CatastrophicOverfitting(UserWarning):
+    """Training has learnt to beat the one-step attack instead of resisting the threat."""
+
+
+class Watched(NamedTuple):
+    """Accuracy of one model under attack."""
+
+    robust: float
+    """Under PGD of ten steps."""
+    fgsm: float
+
+
+class Watch:
+    """The examples that are attacked after every epoch."""
+
+    def __init__(self, data: ResidentDataset, threat: ThreatModel, *, precision: Precision) -> None:
+        self.data, self.threat, self.precision = data, threat, precision
+
+    def __call__(self, model: nn.Module) -> Watched:
+        return Watched(*(self._accuracy(model, attack) for attack in (PGD(steps=10, stop=True), FGSM(stop=True))))
+
+    def _accuracy(self, model: nn.Module, attack: GradientAttack) -> float:
+        images = as_pixels(self.data.images)
+        # The same random start every time: epochs differ by their weights alone.
+        generator = seeded(0, images.device)
+        found = craft(
+            attack, model, images, self.data.labels, self.threat, precision=self.precision, generator=generator
+        )
+        return score(model, replace(self.data, images=found)).accuracy
+
+
+def has_collapsed(history: Sequence[EpochMetrics], classes: int) -> bool:
+    """Whether the last epoch sounds the alarm."""
+    if not history or history[-1].robust_accuracy is None or history[-1].fgsm_accuracy is None:
+        return False
+    robust, fgsm = history[-1].robust_accuracy, history[-1].fgsm_accuracy
+    best = max(past.robust_accuracy or 0.0 for past in history)
+    return best * classes > LEARNT and robust < FALLEN * best and fgsm > APART * robust
+
+
+def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicOverfitting:
+    """What to say of the last epoch, which has collapsed."""
+    last, best = history[-1], [metrics for metrics in history if metrics.best][-1]
+    robust, fgsm, before = (
+        100 * (share or 0.0) for share in (last.robust_accuracy, last.fgsm_accuracy, best.robust_accuracy)
+    )
+    return CatastrophicOverfitting(
+        f"epoch {last.epoch}: accuracy under PGD fell to {robust:.1f} %, from {before:.1f} % in epoch {best.epoch}, "
+        f"while {fgsm:.1f} % stand FGSM: catastrophic overfitting; {_NEXT[then]}"
+    )
+
+
+_NEXT: dict[OnOverfitting, str] = {
+    "warn": "the best epoch's weights are kept, and training goes on (noise is a cure: --fit.objective.noise 2; "
+    "--fit.on-overfitting stop or rollback would act)",
+    "stop": "training stops and keeps the best epoch's weights",
+    "rollback": "training goes on from the best epoch's weights",
+}
