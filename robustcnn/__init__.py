@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from robustcnn.checkpoint import load as load_checkpoint
     from robustcnn.data import Augment, DataConfig, ResidentDataset, load
     from robustcnn.estimator import RobustCNNClassifier
-    from robustcnn.evaluate import predict, score
+    from robustcnn.evaluate.predict import predict, score
     from robustcnn.models import build, describe
     from robustcnn.spec import ImageSpec
     from robustcnn.threat import ThreatModel

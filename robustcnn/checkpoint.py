@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from robustcnn.files import write_atomically as write_atomically
 from robustcnn.models import ModelConfig, PixelModel, build
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.results import EpochMetrics
@@ -86,17 +86,6 @@ def write_page(
     for path in folder.glob("*.safetensors*"):
         if path.name not in kept:
             path.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file has either its old bytes or all of the new ones, also when the power goes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> StoredFile:

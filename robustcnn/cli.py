@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ def main(argv: list[str] | None = None) -> int:
         print(_overview())
         return 0
     try:
-        with _terminating():
+        with _terminating(), _plain_warnings():
             _verb(arguments[0]).run(arguments[1:])
     except (ValueError, OSError) as problem:
         return _fail(problem, 2)
@@ -73,6 +74,18 @@ def _terminating() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Inside the block a warning is one line for the user, not a place in the source."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        print(f"robustcnn: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _overview() -> str:
@@ -159,6 +172,69 @@ def _describe(arguments: list[str]) -> None:
     _say(showing.model(parse(showing.DescribeVerb, arguments, verb="describe", text=text, default=default)))
 
 
+def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The names that stand before the first option, and the rest."""
+    count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    return arguments[:count], arguments[count:]
+
+
+def _evaluate(arguments: list[str]) -> None:
+    from dataclasses import replace
+
+    from robustcnn.comparison import page
+    from robustcnn.evaluation import EvaluateConfig, evaluate_model
+    from robustcnn.options import Problem, parse, take
+    from robustcnn.victim import find
+
+    names, rest = _named(arguments)
+    if (not names and not {"-h", "--help"} & set(rest)) or len(names) > 1:
+        raise Problem(f"evaluate wants one MODEL before the options, got {' '.join(names) or 'none'}")
+    text = (
+        "Attack a model, check the outcome, write a report; the same command goes on after any interruption.\n\n"
+        "usage: robustcnn evaluate MODEL [OPTIONS]\n\nMODEL: a run's name or MLflow id, a checkpoint folder, runs:/ID, "
+        "models:/NAME@ALIAS,\n       or package.module:function that returns a torch.nn.Module"
+    )
+    default = EvaluateConfig()
+    if names:
+        kept, _ = take(rest, "--runs")
+        chosen, _ = take(rest, "--which")
+        victim = find(names[0], Path(kept) if kept else default.runs, which="last" if chosen == "last" else "best")
+        default = default if victim.trained is None else replace(default, data=victim.trained.data)
+    config = parse(EvaluateConfig, rest, verb="evaluate", text=text, default=default)
+    done = evaluate_model(victim, config, say=_say)
+    _say(f"\n{done.table}\n\n{page(done.folder)}")
+
+
+def _compare(arguments: list[str]) -> None:
+    from robustcnn.comparison import CompareVerb, compare
+    from robustcnn.options import Problem, parse
+
+    names, rest = _named(arguments)
+    text = "Runs side by side, in one table and one page.\n\nusage: robustcnn compare RUN... [OPTIONS]"
+    options = parse(CompareVerb, rest, verb="compare", text=text, default=CompareVerb())
+    if not names:
+        raise Problem("compare wants the names of runs, got none")
+    _say(compare(names, options))
+
+
+def _ui(arguments: list[str]) -> None:
+    from robustcnn.options import parse
+    from robustcnn.webpage import UiVerb, ui
+
+    names, rest = _named(arguments)
+    text = "MLflow's web page on the runs, with links to their curves.\n\nusage: robustcnn ui [RUN...] [OPTIONS]"
+    ui(names, parse(UiVerb, rest, verb="ui", text=text, default=UiVerb()), say=_say)
+
+
+def _sync(arguments: list[str]) -> None:
+    from robustcnn.options import parse
+    from robustcnn.webpage import SyncVerb, sync_runs
+
+    names, rest = _named(arguments)
+    text = "Upload what MLflow missed while it could not be reached.\n\nusage: robustcnn sync [RUN...] [OPTIONS]"
+    sync_runs(names, parse(SyncVerb, rest, verb="sync", text=text, default=SyncVerb()), say=_say)
+
+
 def _demo(arguments: list[str]) -> None:
     from robustcnn.demo import DemoVerb, demo
     from robustcnn.options import parse
@@ -170,6 +246,10 @@ def _demo(arguments: list[str]) -> None:
 VERBS = {
     "demo": Verb(run=_demo, says="train and compare three small CNNs on embedded data, in under a minute"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
+    "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
+    "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
+    "ui": Verb(run=_ui, says="MLflow's web page on the runs, with links to their curves"),
+    "sync": Verb(run=_sync, says="upload what MLflow missed while it could not be reached"),
     "data": Verb(run=_data, says="list the data sets, say which are here, look into one"),
     "describe": Verb(run=_describe, says="a model layer by layer: sizes, receptive fields, parameters, operations"),
     "version": Verb(run=_version, says="print the version"),

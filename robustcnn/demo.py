@@ -1,4 +1,4 @@
-"""The whole story on embedded data: for now, three trainings compared."""
+"""The whole story on embedded data: train CNNs in different ways, attack them all, compare them on one page."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustcnn import runs
+from robustcnn.comparison import CompareVerb, compare
 from robustcnn.config import TrainConfig, preset
 from robustcnn.data.augment import Augment
-from robustcnn.runs import Say, Trained
+from robustcnn.evaluation import EvaluateConfig, evaluate_model
+from robustcnn.runs import Say
+from robustcnn.victim import find
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,35 +21,34 @@ class DemoVerb:
     runs: Path = Path("mlruns/checkpoints")
     """Folder that holds the runs, one folder each."""
     epochs: int = 8
-    """Of each of the three trainings."""
+    """Of each of the trainings."""
+    count: int = 200
+    """Test pictures that are attacked."""
+    out: Path = Path("mlruns/comparison")
+    """Folder for report.html, report.md and report.csv."""
 
 
 def configs(options: DemoVerb) -> dict[str, TrainConfig]:
-    """Three trainings that differ in one thing each."""
+    """Trainings that differ in one thing each."""
     base = replace(preset("digits-quick"), runs=options.runs)
     base = replace(base, fit=replace(base.fit, epochs=options.epochs))
+    robust = replace(preset("digits-quick-robust"), runs=options.runs)
     return {
         "plain": base,
         "regularised": replace(base, model=replace(base.model, dropout=0.5), fit=replace(base.fit, l1=0.002, l2=0.1)),
         "augmented": replace(base, fit=replace(base.fit, augment=Augment(shift=2, rotate=10, rescale=0.1))),
+        "adversarial": replace(robust, fit=replace(robust.fit, epochs=options.epochs)),
     }
 
 
 def demo(options: DemoVerb, *, say: Say) -> str:
-    """Train, test and compare; gives the table."""
-    trained: dict[str, Trained] = {}
-    for name, config in configs(options).items():
-        say(f"\n== {name} ==")
-        trained[name] = runs.train(replace(config, name=f"demo-{name}-{runs.stamp()}"), say=say)
-    return _table(trained)
-
-
-def _table(trained: dict[str, Trained]) -> str:
-    lines = [f"\n{'':<12}  train loss  valid loss  train/valid  test accuracy   kept in"]
-    for name, run in trained.items():
-        best = [metrics for metrics in run.history if metrics.best][-1]
-        lines.append(
-            f"{name:<12}  {best.train_loss:>10.4f}  {best.valid_loss:>10.4f}  {best.train_over_valid:>11.3f}  "
-            f"{100 * run.best.accuracy:>11.2f} %   {run.folder}"
-        )
-    return "\n".join(lines)
+    """Train, attack, check and compare; gives the table, and where to look."""
+    names = []
+    for kind, config in configs(options).items():
+        say(f"\n== {kind} ==")
+        names.append(f"demo-{kind}-{runs.stamp()}")
+        runs.train(replace(config, name=names[-1]), say=say)
+        chosen = EvaluateConfig(runs=options.runs, data=config.data, suite="quick", count=options.count)
+        evaluate_model(find(names[-1], options.runs), chosen, say=say)
+    told = compare(names, CompareVerb(runs=options.runs, out=options.out))
+    return f"\n{told}\nin MLflow: robustcnn ui {' '.join(names)} --runs {options.runs}"

@@ -20,10 +20,12 @@ from robustcnn.config import TrainConfig
 from robustcnn.data.balance import balanced, class_weights
 from robustcnn.data.sources import Splits, load
 from robustcnn.evaluate import score
+from robustcnn.files import write_atomically
 from robustcnn.models import PixelModel, build
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.results import HEADER, EpochMetrics, Scores
 from robustcnn.runtime import derived_seed, global_seed, pick_device, seeded
+from robustcnn.tracking import PLACE, NullTracker, SpooledTracker, Tracker
 from robustcnn.train import fit
 
 RECORD = "run.json"
@@ -55,12 +57,19 @@ def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: Non
     with global_seed(derived_seed(config.fit.seed, "weights")):
         model = build(config.model, splits.train.spec)
     say(_opening(config, splits, model, device))
-    for metrics in _epochs(model, config, splits, folder, resume=resume):
-        if metrics.epoch == 1 or resume:
-            say(HEADER)
-            resume = False
-        say(str(metrics))
-    return _finish(config, splits, model, folder)
+    with _tracker(config, folder, say) as tracker:
+        _introduce(tracker, config, splits, device)
+        if resume:
+            # An epoch may have reached the checkpoint and not the tracker.
+            for metrics in checkpoint.read_page(folder).history:
+                tracker.epoch(metrics)
+        for metrics in _epochs(model, config, splits, folder, resume=resume):
+            if metrics.epoch == 1 or resume:
+                say(HEADER)
+                resume = False
+            say(str(metrics))
+            tracker.epoch(metrics)
+        return _finish(config, splits, model, folder, tracker)
 
 
 def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Trained:
@@ -78,6 +87,24 @@ def read_config(folder: Path) -> TrainConfig:
         known = f"; there are: {', '.join(others)}" if others else ""
         raise FileNotFoundError(f"{folder} holds no run: it has no {RECORD}{known}")
     return from_plain(TrainConfig, json.loads(path.read_text())["config"])
+
+
+def known_runs(runs: Path) -> list[Path]:
+    """The folders of all runs that were started or tracked, the latest first."""
+    folders = {path.parent for name in (RECORD, PLACE) for path in runs.glob(f"*/{name}")}
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def _tracker(config: TrainConfig, folder: Path, say: Say) -> Tracker:
+    return SpooledTracker(folder, say=say) if config.track else NullTracker()
+
+
+def _introduce(tracker: Tracker, config: TrainConfig, splits: Splits, device: torch.device) -> None:
+    """Tell the tracker what is about to be run."""
+    tracker.config(to_plain(config))
+    tracker.tags(provenance() | {"device": str(device), "seed": config.fit.seed, "verdict": "not evaluated"})
+    for context, part in zip(splits._fields, splits, strict=True):
+        tracker.data(part, context)
 
 
 def _epochs(
@@ -124,7 +151,7 @@ def _claim(folder: Path, config: TrainConfig, *, resume: bool) -> None:
             "choose another --name"
         )
     record = {"config": to_plain(config), "made_by": provenance()}
-    checkpoint.write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
 
 
 def provenance() -> dict[str, str]:
@@ -165,11 +192,17 @@ def _opening(config: TrainConfig, splits: Splits, model: PixelModel, device: tor
     )
 
 
-def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path) -> Trained:
+def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path, tracker: Tracker) -> Trained:
     """Touch the test data, once for each of the two sets of weights."""
     page = checkpoint.read_page(folder)
     last_model = checkpoint.load(folder, which="last").to(splits.test.device)
     best, last = (score(each, splits.test, precision=config.precision) for each in (model, last_model))
     record = json.loads((folder / RECORD).read_text()) | {"test": {"best": to_plain(best), "last": to_plain(last)}}
-    checkpoint.write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+    for name, scores in {"test_best": best, "test_last": last}.items():
+        tracker.metrics({f"{name}/loss": scores.loss, f"{name}/accuracy": scores.accuracy})
+    tracker.metrics({"clean_acc": best.accuracy})
+    tracker.checkpoint()
+    if config.export:
+        tracker.model()
     return Trained(folder=folder, model=model.eval(), history=page.history, best=best, last=last)

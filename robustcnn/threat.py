@@ -15,9 +15,9 @@ Bounds = tuple[float, float]
 
 
 def fraction(eps: float) -> str:
-    """`8/255` where that is what eps is, else the plain number."""
+    """`8/255` where that is what eps is, else the plain number; 0.2 is 0.2, although it is 51/255 too."""
     grey_levels = eps * 255
-    if math.isinf(eps) or eps == int(eps) or abs(grey_levels - round(grey_levels)) > 1e-6:
+    if math.isinf(eps) or float(f"{eps:.3g}") == eps or abs(grey_levels - round(grey_levels)) > 1e-6:
         return f"{eps:g}"
     return f"{round(grey_levels)}/255"
 
@@ -46,7 +46,7 @@ class ThreatModel:
             raise ValueError(f"eps must be at least 0, got {self.eps:g}")
 
     def __str__(self) -> str:
-        return f"{self.norm} {fraction(self.eps)}"
+        return f"{self.norm} {fraction(self.eps) if self.norm == 'linf' else f'{self.eps:g}'}"
 
     def project(self, images: Tensor, origin: Tensor) -> Tensor:
         """The nearest point (in the Euclidean sense) that is inside the ball around `origin` and within bounds."""

@@ -12,9 +12,12 @@ import pytest
 
 from robustcnn.cli import VERBS, main
 from robustcnn.config import PRESETS, TrainConfig, read_toml
+from robustcnn.options import parse
 from robustcnn.plain import from_plain, to_plain
+from robustcnn.threat import ThreatModel
+from robustcnn.train import OBJECTIVES, Trades
 
-TINY = ["--data.name", "digits", "--model.name", "logistic", "--fit.epochs", "1", "--threads", "1"]
+TINY = ["--data.name", "digits", "--model.name", "logistic", "--fit.epochs", "1", "--threads", "1", "--no-track"]
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -36,6 +39,11 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["train", "--fit.optim.lr", "fast"], "not a number: 'fast' (write 0.03, 3e-2 or 8/255)"),
         (["train", "--fit.optim.lr", "-1"], "lr must be a positive number, got -1"),
         (["train", "--fit.optim.name", "adan"], "'adan'"),
+        (["train", "--objective", "trade"], "unknown fit.objective 'trade' (did you mean 'trades'?)"),
+        (["train", "--objective.beta", "3"], "--fit.objective.beta is an option of trades, mart, not of standard"),
+        (["train", "--objective", "mart", "--objective.bet", "3"], "did you mean --fit.objective.beta?"),
+        (["train", "--objective", "fast", "--threat.eps", "8"], "eps must lie in [0, 1] for linf, got 8"),
+        (["train", "--objective", "fast", "--objective.noise", "-1"], "noise must not be negative, got -1"),
         (["train", "--fit.epochs", "0"], "epochs must be at least 1, got 0"),
         (["train", "--data.name", "minst"], "mnist"),
         (["train", "--model.name", "lenet"], "lenet5"),
@@ -85,15 +93,48 @@ def test_a_toml_file_sets_what_it_names_and_options_override_it(tmp_path: Path) 
     assert config.fit.optim.lr == 8 / 255
     assert config.fit.batch_size == PRESETS["digits-quick"].config.fit.batch_size
     arguments = ["--config", str(file), "--fit.epochs", "1", "--model.width", "0.05"]
-    assert main(["train", "digits-quick", *arguments, "--name", "one", "--runs", str(tmp_path)]) == 0
+    assert main(["train", "digits-quick", *arguments, "--no-track", "--name", "one", "--runs", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "one" / "run.json").read_text())
     assert record["config"]["fit"]["epochs"] == 1
     assert record["config"]["fit"]["optim"]["lr"] == 8 / 255
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        ["--objective", "trades", "--objective.beta", "3", "--threat.eps", "8/255", "--optim.lr", "0.01"],
+        ["--fit.objective=trades", "--fit.objective.beta=3", "--fit.objective.threat.eps=8/255", "--fit.optim.lr=0.01"],
+    ],
+)
+def test_an_objective_is_chosen_by_name_by_short_or_whole_paths(asked: list[str]) -> None:
+    config = parse(TrainConfig, asked, verb="train", text="", default=TrainConfig())
+    assert config.fit.objective == Trades(beta=3.0, threat=ThreatModel(eps=8 / 255))
+    assert config.fit.optim.lr == 0.01
+
+
+def test_another_objective_keeps_the_presets_threat() -> None:
+    base = PRESETS["mnist-madry"].config
+    config = parse(TrainConfig, ["--objective", "mart"], verb="train", text="", default=base)
+    assert config.fit.objective.name == "mart"
+    assert config.fit.objective.threat == base.fit.objective.threat
+
+
+def test_a_toml_file_chooses_an_objective_which_keeps_what_the_presets_knew_too(tmp_path: Path) -> None:
+    base = PRESETS["mnist-madry"].config
+    file = tmp_path / "mine.toml"
+    file.write_text('[fit]\nobjective = "trades"\n')
+    short = read_toml(file, base).fit.objective
+    file.write_text('[fit.objective]\nname = "trades"\nbeta = 6\n')
+    assert short == read_toml(file, base).fit.objective
+    assert short.name == "trades"
+    assert short.threat == base.fit.objective.threat
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
+        ("fit.objective.name = 'trade'", "unknown fit.objective 'trade' (did you mean 'trades'?)"),
+        ("fit.objective.beta = 3", "unknown key 'fit.objective.beta'"),
         ("fit = 3", "fit must be a table"),
         ("[fit]\nepoch = 3", "unknown key 'fit.epoch' (did you mean 'epochs'?)"),
         ("[fit", "is not TOML"),
@@ -125,6 +166,15 @@ def test_train_help_lists_presets_and_field_docstrings(capsys: pytest.CaptureFix
     told = " ".join(capsys.readouterr().out.split())
     assert all(name in told for name in PRESETS)
     assert "lambda of the penalty" in told
+
+
+def test_help_on_an_objective_shows_its_options_and_names_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--objective", "fast", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "--fit.objective.grad-align FLOAT" in told
+    assert "--fit.objective.beta" not in told
+    assert all(f" {name} " in told for name in OBJECTIVES)
 
 
 def test_the_overview_names_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,139 @@
+"""What a set of answers is worth: right and wrong by class, ranking, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from robustcnn.losses import log_odds
+from robustcnn.results import Bin, ClassMetrics, Metrics, Share
+
+BINS = 10
+"""Of equal width, over the confidence; each holds its lower edge, the last one also 1."""
+ROC_POINTS = 101
+"""At most so many are kept of a curve, its ends among them."""
+NEVER = -1000.0
+"""A logit whose probability is 0 in float64."""
+
+
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether the label has the greatest logit; what has no softmax (NaN, or infinity) is no answer, so not right."""
+    return (logits.argmax(1) == labels) & _is_answer(logits)
+
+
+def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
+    """Of logits (N, K); a class without examples has no precision, recall, F1 or AUC and is left out of the means.
+
+    Logits that have no softmax count as a wrong answer: all classes but the true one are equally likely, and the first
+    of them is predicted.
+    """
+    # Half a second to two that nobody else has to wait for.
+    from sklearn.metrics import confusion_matrix, log_loss
+
+    _check(logits, labels, classes)
+    labels = labels.cpu()
+    logits = _answered(logits.detach().cpu().double(), labels)
+    probabilities = logits.softmax(1)
+    confidence, right = probabilities.amax(1), logits.argmax(1) == labels
+    known = range(len(classes))
+    confusion = torch.from_numpy(confusion_matrix(labels, logits.argmax(1), labels=known))
+    each = tuple(_of_class(index, name, confusion, logits, labels) for index, name in enumerate(classes))
+    reliability = _reliability(confidence, right)
+    truth = F.one_hot(labels, len(classes))
+    recall = _mean(one.recall.value for one in each)
+    return Metrics(
+        accuracy=Share.of(int(right.sum()), len(labels)),
+        balanced_accuracy=recall,
+        precision_macro=_mean(one.precision for one in each),
+        recall_macro=recall,
+        specificity_macro=_mean(one.specificity for one in each),
+        f1_macro=_mean(one.f1 for one in each),
+        f1_weighted=sum(one.f1 * one.support for one in each if one.f1 is not None) / len(labels),
+        auc=_mean(one.auc for one in each),
+        log_loss=float(log_loss(labels, probabilities, labels=known)),
+        brier=float((probabilities - truth).square().sum(1).mean()),
+        calibration_error=_calibration_error(reliability),
+        confidence=float(confidence.mean()),
+        confidence_wrong=None if right.all() else float(confidence[~right].mean()),
+        classes=each,
+        confusion=tuple(map(tuple, confusion.tolist())),
+        reliability=reliability,
+    )
+
+
+def _check(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> None:
+    if not len(labels):
+        raise ValueError("labels must hold at least one example, got none: there is nothing to measure")
+    if logits.shape != (len(labels), len(classes)):
+        raise ValueError(
+            f"logits must be ({len(labels)}, {len(classes)}), a row a label and a column a class, "
+            f"got {tuple(logits.shape)}"
+        )
+
+
+def _is_answer(logits: Tensor) -> Tensor:
+    return logits.softmax(1).isfinite().all(1)
+
+
+def _answered(logits: Tensor, labels: Tensor) -> Tensor:
+    """Logits that have a softmax everywhere."""
+    anything_else = torch.zeros_like(logits).scatter_(1, labels[:, None], NEVER)
+    return torch.where(_is_answer(logits)[:, None], logits, anything_else)
+
+
+def _of_class(index: int, name: str, confusion: Tensor, logits: Tensor, labels: Tensor) -> ClassMetrics:
+    hits, support = int(confusion[index, index]), int(confusion[index].sum())
+    claimed, others = int(confusion[:, index].sum()), len(labels) - support
+    area, roc = _ranking(index, logits, labels) if support and others else (None, ())
+    return ClassMetrics(
+        name=name,
+        support=support,
+        precision=hits / claimed if support and claimed else None,
+        recall=Share.of(hits, support),
+        specificity=1 - (claimed - hits) / others if others else None,
+        f1=2 * hits / (claimed + support) if support else None,
+        auc=area,
+        roc=roc,
+    )
+
+
+def _ranking(index: int, logits: Tensor, labels: Tensor) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Area under the curve, and the curve."""
+    from sklearn.metrics import auc, roc_curve
+
+    # They rank as the probabilities do, also where those all round to 1.
+    odds = -log_odds(logits, torch.full_like(labels, index)).nan_to_num()
+    false, true, _ = roc_curve(labels == index, odds)
+    kept = torch.linspace(0, len(false) - 1, min(len(false), ROC_POINTS)).round().long().numpy()
+    roc = tuple(zip(false[kept].tolist(), true[kept].tolist(), strict=True))
+    return float(auc(false, true)), roc
+
+
+def _reliability(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:
+    where = (confidence * BINS).long().clamp_max(BINS - 1)
+    return tuple(_bin(confidence[where == index], right[where == index]) for index in range(BINS))
+
+
+def _bin(confidence: Tensor, right: Tensor) -> Bin:
+    if not len(right):
+        return Bin(count=0, confidence=None, accuracy=None)
+    return Bin(count=len(right), confidence=float(confidence.mean()), accuracy=float(right.double().mean()))
+
+
+def _calibration_error(reliability: Sequence[Bin]) -> float:
+    """The mean distance between confidence and accuracy, each bin weighing as much as it holds."""
+    gaps = [
+        each.count * abs(each.confidence - each.accuracy)
+        for each in reliability
+        if each.confidence is not None and each.accuracy is not None
+    ]
+    return sum(gaps) / sum(each.count for each in reliability)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Over those that are defined."""
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None

@@ -1,0 +1,91 @@
+"""An evaluation on disk, piece by piece, so that one that was stopped goes on where it was.
+
+plan.json              what the pieces depend on
+A-T-B.safetensors      what attack A found in ball T for block B, as judged
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from robustcnn.evaluate.judging import Tries
+from robustcnn.files import write_atomically
+
+PAGE = "plan.json"
+
+
+class Parts:
+    """The pieces of one evaluation; without a folder nothing is kept."""
+
+    def __init__(self, folder: Path | None, page: Mapping[str, Any]) -> None:
+        self.folder, self.plan = folder, json.dumps(page, indent=1)
+        if folder is None:
+            return
+        if (folder / PAGE).exists():
+            _refuse_another(folder, page)
+        else:
+            write_atomically(folder / PAGE, self.plan.encode())
+
+    def fetch(self, name: str, rows: Tensor, make: Callable[[], Tries]) -> Tries:
+        """The piece of this name, about these examples: from the disk where it is whole, else made, and kept."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.safetensors"
+        tries = self._read(path, rows)
+        if tries is None:
+            tries = make()
+            self._write(path, rows, tries)
+        return tries
+
+    def _write(self, path: Path, rows: Tensor, tries: Tries) -> None:
+        tensors = {
+            "images": tries.images.contiguous(),
+            "logits": tries.logits.contiguous(),
+            "kept": tries.kept,
+            "seconds": torch.tensor(tries.seconds, dtype=torch.float64),
+            "rows": rows.clone(),
+        }
+        content = safetensors.torch.save(tensors, metadata={"digest": self._digest(path, tensors)})
+        write_atomically(path, content)
+
+    def _read(self, path: Path, rows: Tensor) -> Tries | None:
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                digest = file.metadata()["digest"]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError, KeyError, TypeError):
+            return None
+        if digest != self._digest(path, tensors) or not torch.equal(tensors.pop("rows"), rows):
+            return None
+        return Tries(seconds=tensors.pop("seconds").item(), **tensors)
+
+    def _digest(self, path: Path, tensors: Mapping[str, Tensor]) -> str:
+        """Of the piece, its place and the plan: one that was put here from elsewhere is none of this evaluation's."""
+        digest = hashlib.sha256(f"{self.plan} {path.name}".encode())
+        for name, tensor in sorted(tensors.items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+
+def _refuse_another(folder: Path, ours: Mapping[str, Any]) -> None:
+    try:
+        theirs = json.loads((folder / PAGE).read_text())
+        there = {key: theirs.get(key) for key in ours}
+    except (ValueError, AttributeError) as problem:
+        raise ValueError(f"{folder / PAGE} is no plan of an evaluation: {problem} (choose another folder)") from None
+    for key, value in ours.items():
+        if there[key] != value:
+            raise ValueError(
+                f"folder {folder} holds another evaluation, with {key} = {there[key]!r} instead of {value!r} "
+                "(choose another folder, or remove that one)"
+            )

@@ -1,0 +1,123 @@
+"""The judge: how many examples stand, whatever is tried."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from robustcnn.attacks.base import Attack
+from robustcnn.data import ResidentDataset
+from robustcnn.evaluate.metrics import metrics
+from robustcnn.evaluate.parts import Parts
+from robustcnn.evaluate.plan import Plan, refuse_early
+from robustcnn.evaluate.predict import predict
+from robustcnn.evaluate.standings import CLEAN, STANDING, Evidence
+from robustcnn.evaluate.trial import BatchSize, Say, Trial
+from robustcnn.results import RobustnessReport, Smallest
+from robustcnn.runtime import Precision, derived_seed, evaluating, global_seed
+from robustcnn.threat import ThreatModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Judged:
+    """The figures, and the images that they rest on."""
+
+    report: RobustnessReport
+    evidence: tuple[Evidence, ...]
+    """One for each of the report's threats."""
+
+
+def evaluate(
+    model: nn.Module,
+    data: ResidentDataset,
+    attacks: Sequence[Attack],
+    threats: Sequence[ThreatModel],
+    *,
+    name: str = "model",
+    precision: Precision = "fp32",
+    batch_size: BatchSize = "auto",
+    block: int = 512,
+    seed: int = 0,
+    folder: Path | None = None,
+    progress: bool = False,
+    say: Say = lambda _: None,
+) -> RobustnessReport:
+    """How `model` stands on `data` against all attacks in all balls: for each example, the worst of them counts.
+
+    What is wrong without an attack is not robust, and what an attack broke in a small ball is broken in the larger
+    ones of that norm: an attack is given only what still stands against it. Its answers are projected into the ball
+    again and judged by the plain model in float32, whatever the `precision` of the search.
+
+    With a `folder`, every `block` of images that an attack is done with is kept there, and the same call goes on from
+    what it finds; another one is refused. `progress` shows a bar, where there is a terminal to show it on; `say` gets
+    a line for each attack and ball.
+    """
+    plan = Plan(attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed)
+    return judge(model, data, plan, name=name, batch_size=batch_size, folder=folder, progress=progress, say=say).report
+
+
+@torch.no_grad()
+def judge(
+    model: nn.Module,
+    data: ResidentDataset,
+    plan: Plan,
+    *,
+    name: str = "model",
+    batch_size: BatchSize = "auto",
+    folder: Path | None = None,
+    progress: bool = False,
+    say: Say = lambda _: None,
+) -> Judged:
+    """`evaluate`, with the worst images beside the report."""
+    with evaluating(model), global_seed(derived_seed(plan.seed, "clean")):
+        clean = _clean_logits(model, data)
+        refuse_early(plan, model, data)
+        parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
+        trial = Trial(model, data, plan, clean, parts, batch_size)
+        with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
+            scores, evidence = zip(*trial.run(bar, say), strict=True)
+    report = RobustnessReport(
+        model=name,
+        data=data.name,
+        fingerprint=data.fingerprint,
+        count=len(data),
+        clean=metrics(clean, trial.labels, data.classes),
+        threats=scores,
+        smallest=tuple(_smallest([each for each in evidence if each.threat in balls]) for balls in plan.balls),
+        made_by={
+            "robustcnn": version("robustcnn"),
+            "torch": torch.__version__,
+            "device": str(data.device),
+            "precision": plan.precision,
+            "seed": str(plan.seed),
+        },
+    )
+    return Judged(report=report, evidence=evidence)
+
+
+def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:
+    logits = predict(model, data).cpu()
+    if logits.shape != (len(data), data.spec.num_classes):
+        raise ValueError(
+            f"model must return logits ({len(data)}, {data.spec.num_classes}), one for each class of {data.name}, "
+            f"got {tuple(logits.shape)}"
+        )
+    return logits
+
+
+def _smallest(evidence: Sequence[Evidence]) -> Smallest:
+    """`evidence` is of one norm, eps growing."""
+    least: list[float | None] = [None] * len(evidence[0].labels)
+    for each in evidence:
+        for row, broken_by in enumerate(each.broken_by.tolist()):
+            if least[row] is None and broken_by != STANDING:
+                least[row] = 0.0 if broken_by == CLEAN else each.threat.eps
+    median = statistics.median(float("inf") if eps is None else eps for eps in least)
+    return Smallest(norm=evidence[0].threat.norm, eps=tuple(least), median=None if median == float("inf") else median)

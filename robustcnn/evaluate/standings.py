@@ -1,0 +1,72 @@
+"""How the examples stand: against one attack in growing balls, and against all of them in one ball."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustcnn.attacks.base import spread
+from robustcnn.evaluate.judging import Tries
+from robustcnn.evaluate.metrics import is_right
+from robustcnn.threat import ThreatModel
+
+CLEAN = -1
+"""Broken by nothing but the model itself: wrong without an attack."""
+STANDING = -2
+"""Right, whatever was tried."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Evidence:
+    """The worst inputs in one ball, for galleries and tables by example; all tensors are on the CPU."""
+
+    threat: ThreatModel
+    images: Tensor
+    """Float pixels (N, C, H, W) of the originals."""
+    adversarial: Tensor
+    """Each example's first success; of what stands, the last attack's try; of clean mistakes, the original."""
+    labels: Tensor
+    clean_logits: Tensor
+    logits: Tensor
+    """Of `adversarial`."""
+    broken_by: Tensor
+    """Index (N,) of the first attack that broke the example, CLEAN (-1) or STANDING (-2)."""
+    attacks: tuple[str, ...]
+    """Their names, in the order in which they were listed."""
+
+
+class Against:
+    """How all examples stand against one attack; what is broken keeps its image while the ball grows."""
+
+    def __init__(self, images: Tensor, labels: Tensor, clean_logits: Tensor) -> None:
+        self.images, self.labels, self.logits = images.clone(), labels, clean_logits.clone()
+        self.broken = ~is_right(clean_logits, labels)
+        self.success = torch.zeros_like(self.broken)
+        """What the attack broke: not what was wrong before."""
+        self.kept = torch.zeros_like(self.broken)
+        """Successes that survive as bytes."""
+
+    def take(self, rows: Tensor, tries: Tries) -> None:
+        """What the attack came to for these rows, which stood until now."""
+        wrong = ~is_right(tries.logits, self.labels[rows])
+        self.images[rows], self.logits[rows], self.kept[rows] = tries.images, tries.logits, tries.kept
+        self.broken[rows], self.success[rows] = wrong, wrong
+
+
+class WorstCase:
+    """How all examples stand in one ball, each against the first attack that broke it."""
+
+    def __init__(self, images: Tensor, labels: Tensor, clean_logits: Tensor) -> None:
+        self.images, self.logits = images.clone(), clean_logits.clone()
+        self.broken_by = torch.where(is_right(clean_logits, labels), STANDING, CLEAN)
+
+    def take(self, attack: int, against: Against) -> int:
+        """What the attack with this index came to; how many it is the first to break."""
+        standing = self.broken_by == STANDING
+        self.images = torch.where(spread(standing, self.images), against.images, self.images)
+        self.logits = torch.where(standing[:, None], against.logits, self.logits)
+        first = standing & against.broken
+        self.broken_by[first] = attack
+        return int(first.sum())

@@ -1,0 +1,94 @@
+"""Sets of attacks with a name, and single attacks by theirs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any, Literal, cast, get_args
+
+from robustcnn import attacks
+from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, UniformNoise
+from robustcnn.plain import did_you_mean, from_plain, number
+from robustcnn.threat import Norm
+
+SuiteName = Literal["quick", "standard", "full"]
+QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))
+STANDARD: tuple[Attack, ...] = (AutoAttack(),)
+CONTROL: tuple[Attack, ...] = (UniformNoise(draws=10), CornerNoise(draws=10))
+"""Noise: what it breaks first, the others should have."""
+FOOLBOX: dict[Norm, dict[str, dict[str, Any]]] = {
+    "linf": {
+        # Its own step size is too small for the 40 steps that it takes.
+        "LinfAdamProjectedGradientDescentAttack": {"rel_stepsize": 0.1},
+        "LinfDeepFoolAttack": {},
+        "LInfFMNAttack": {},
+    },
+    "l2": {
+        "L2DeepFoolAttack": {},
+        "DDNAttack": {},
+        "L2CarliniWagnerAttack": {"binary_search_steps": 5, "steps": 200, "stepsize": 0.05},
+    },
+    "l1": {
+        "SparseL1DescentAttack": {"steps": 40},
+        "L1FMNAttack": {},
+        "EADAttack": {"binary_search_steps": 5, "steps": 200, "initial_stepsize": 0.05},
+    },
+}
+"""Other people's attacks, of kinds that the standard suite has not."""
+KINDS = (
+    "FGSM RFGSM BIM MIFGSM PGD APGD AutoAttack Square FAB DeepFool DDN FMN CarliniWagner UniformNoise GaussianNoise "
+    "CornerNoise Universal"
+)
+ATTACKS: dict[str, type] = {name.lower(): getattr(attacks, name) for name in KINDS.split()}
+ATTACKS |= {"cw": ATTACKS["carliniwagner"], "noise": UniformNoise}
+EXAMPLE = "write for example pgd(steps=100, step_size=2/255)"
+
+
+def suite(name: SuiteName | str, norm: Norm) -> tuple[Attack, ...]:
+    """quick: seconds; standard: what others report; full: both, foolbox's breadth, and noise as a control."""
+    if name not in get_args(SuiteName):
+        raise ValueError(f"unknown suite {name!r}{did_you_mean(name, get_args(SuiteName))}")
+    if norm not in FOOLBOX:
+        raise ValueError(f"unknown norm {norm!r}{did_you_mean(norm, FOOLBOX)}")
+    if name != "full":
+        return QUICK if name == "quick" else STANDARD
+    breadth = (Foolbox(name=each, options=options) for each, options in FOOLBOX[norm].items())
+    return (*QUICK, *STANDARD, *breadth, *CONTROL)
+
+
+def attack_named(text: str) -> Attack:
+    """`pgd`, `pgd(steps=100, step_size=2/255)`, `foolbox:LinfPGD(steps=5)`; the repr of our own attacks is read too."""
+    found = re.fullmatch(r"\s*([\w:]+)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+    if found is None:
+        raise ValueError(f"cannot read attack {text!r} ({EXAMPLE})")
+    name, options = found[1], _options(found[2] or "", text)
+    if name.lower().startswith("foolbox:"):
+        return Foolbox(name=name.partition(":")[2], options=options)
+    if name.lower() not in ATTACKS:
+        raise ValueError(f"unknown attack {name!r}{did_you_mean(name.lower(), [*ATTACKS, 'foolbox:NAME'])}")
+    return cast(Attack, from_plain(ATTACKS[name.lower()], options, where=name))
+
+
+def _options(inside: str, text: str) -> dict[str, Any]:
+    try:
+        call = ast.parse(f"f({inside}\n)", mode="eval").body
+    except SyntaxError as problem:
+        raise ValueError(f"cannot read attack {text!r}: {problem.msg} ({EXAMPLE})") from None
+    if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
+        raise ValueError(f"cannot read attack {text!r}: options are written name=value ({EXAMPLE})")
+    options = {str(each.arg): _value(each.value, text) for each in call.keywords}
+    if len(options) < len(call.keywords):
+        raise ValueError(f"cannot read attack {text!r}: an option is given twice ({EXAMPLE})")
+    return options
+
+
+def _value(node: ast.expr, text: str) -> Any:
+    """A literal, a fraction, or a bare word."""
+    if isinstance(node, ast.Name):
+        return node.id
+    try:
+        return number(ast.unparse(node)) if isinstance(node, ast.BinOp) else ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(
+            f"cannot read attack {text!r}: {ast.unparse(node)} is no number, word or fraction ({EXAMPLE})"
+        ) from None

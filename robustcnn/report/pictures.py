@@ -1,0 +1,121 @@
+"""The pictures of the page, subject by subject, with a word on how to read them."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+
+from robustcnn.report import plots
+from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
+from robustcnn.report.markup import Markup, element, section
+
+
+def pictures(entries: Sequence[Entry]) -> list[Markup]:
+    """All sections for which there is something to draw."""
+    return [
+        *_curves(entries),
+        *_answers(entries),
+        *_one_each(
+            entries,
+            "Training",
+            "Validation loss that rises while training loss falls is overfitting.",
+            lambda entry: plots.loss_curve(entry.history) if entry.history else None,
+        ),
+        *_one_each(
+            entries,
+            "Adversarial examples",
+            "Beside each row its true class; blue answers are right, orange ones wrong. The change is amplified.",
+            lambda entry: plots.gallery(entry.gallery) if entry.gallery else None,
+        ),
+        *_one_each(
+            entries,
+            "Common corruptions",
+            "Accuracy under changes that no adversary chose, from severity 1 (slight) to 5.",
+            lambda entry: (
+                plots.corruptions(entry.report.corruptions) if entry.report and entry.report.corruptions else None
+            ),
+        ),
+        *_transfer(entries),
+    ]
+
+
+def _curves(entries: Sequence[Entry]) -> list[Markup]:
+    reports = {entry.name: entry.report for entry in entries if entry.report}
+    shown = []
+    for norm in dict.fromkeys(norm for norm, _ in balls(entries)):
+        having = {name: each for name, each in reports.items() if any(threat.norm == norm for threat in each.threats)}
+        shown.append(_figure(plots.robustness_curves(having, norm), f"{norm}: accuracy"))
+        smallest = {name: each for name, report in reports.items() for each in report.smallest if each.norm == norm}
+        if smallest:
+            shown.append(_figure(plots.smallest_eps(smallest), f"{norm}: smallest eps that breaks an example"))
+    says = (
+        "Accuracy in the worst case at each eps, with its 95 % band; the ring at 0 is the clean accuracy. Beside it: "
+        "the share of examples that an eps breaks, clean mistakes included; diamonds are medians."
+    )
+    return section("Robustness curves", says, *_grid(shown))
+
+
+def _answers(entries: Sequence[Entry]) -> list[Markup]:
+    """What the model answers, clean and in the worst case of the one ball that tells most."""
+    sides = []
+    for entry in entries:
+        score = entry.at(telling_ball(entries)) or entry.at(telling_ball([entry]))
+        if entry.report and score:
+            caption = f"{entry.name}, attacked with {say_ball((score.norm, score.eps))}"
+            sides.append((caption, entry.report.clean, score.worst))
+
+    ranking = [
+        _figure(draw(clean, attacked), f"{what}: {caption}")
+        for caption, clean, attacked in sides
+        for what, draw in (("ROC", plots.roc_curves), ("reliability", plots.reliability))
+    ]
+    return [
+        *section(
+            "Confusion",
+            "Which class is taken for which: true classes in rows, shaded by their share of the row.",
+            *_grid([_figure(plots.confusion(*both), caption, wide=True) for caption, *both in sides]),
+        ),
+        *section(
+            "Ranking and confidence",
+            "ROC: how well each class is told from the rest; thick lines are means over the classes. Reliability: dots "
+            "below the diagonal are more confident than right; the larger a dot, the more answers.",
+            *_grid(ranking),
+        ),
+        *section(
+            "Class by class",
+            "Robust accuracy of each class with its 95 % interval.",
+            *_grid([_figure(plots.per_class(*both), caption) for caption, *both in sides]),
+        ),
+    ]
+
+
+def _one_each(
+    entries: Sequence[Entry], title: str, says: str, draw: Callable[[Entry], plots.Figure | None]
+) -> list[Markup]:
+    drawn = [(entry.name, draw(entry)) for entry in entries]
+    return section(title, says, *_grid([_figure(figure, name) for name, figure in drawn if figure is not None]))
+
+
+def _transfer(entries: Sequence[Entry]) -> list[Markup]:
+    scores = list(dict.fromkeys(score for entry in entries if entry.report for score in entry.report.transfer))
+    says = (
+        "Examples made on one model and judged on another, among those that the other gets right without an attack. "
+        "A model that others' examples break more often than its own was attacked too weakly."
+    )
+    return section("Transfer", says, *_grid([_figure(plots.transfer(scores), "all models")] if scores else []))
+
+
+def _grid(figures: Sequence[Markup]) -> list[Markup]:
+    return [element("div", *figures, class_="grid")] if figures else []
+
+
+def _figure(figure: plots.Figure, caption: str, *, wide: bool = False) -> Markup:
+    uri = f"data:image/png;base64,{b64encode(plots.png(figure)).decode()}"
+    width, height = (str(round(96 * inches)) for inches in figure.get_size_inches())
+    picture = element("img", src=uri, alt=caption, width=width, height=height)
+    return element(
+        "figure",
+        element("figcaption", caption),
+        element("div", picture, class_="picture", tabindex="0") if wide else picture,
+        class_="wide" if wide else "",
+    )

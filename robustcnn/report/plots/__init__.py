@@ -1,0 +1,15 @@
+"""Results as pictures: each function draws one value and gives a Figure; the one home of matplotlib and seaborn."""
+
+from matplotlib.figure import Figure as Figure
+
+from robustcnn.report.plots.answers import per_class as per_class
+from robustcnn.report.plots.answers import reliability as reliability
+from robustcnn.report.plots.answers import roc_curves as roc_curves
+from robustcnn.report.plots.canvas import png as png
+from robustcnn.report.plots.curves import loss_curve as loss_curve
+from robustcnn.report.plots.curves import robustness_curves as robustness_curves
+from robustcnn.report.plots.curves import smallest_eps as smallest_eps
+from robustcnn.report.plots.examples import gallery as gallery
+from robustcnn.report.plots.heat_maps import confusion as confusion
+from robustcnn.report.plots.heat_maps import corruptions as corruptions
+from robustcnn.report.plots.heat_maps import transfer as transfer

@@ -1,0 +1,141 @@
+"""Which figures are put side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
+from robustcnn.report.table import Cell, Table
+from robustcnn.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
+from robustcnn.threat import fraction
+
+ABSENT = Cell(text="–")
+"""Not measured, which is another thing than undefined."""
+
+
+def comparison(entries: Sequence[Entry]) -> Table:
+    """The headline figures, a column a model."""
+    where = balls(entries)
+    rows = [
+        ("test examples", [_count(entry.accuracy.count if entry.accuracy else None) for entry in entries]),
+        ("clean accuracy", [_share(entry.accuracy) for entry in entries]),
+    ]
+    for ball in where:
+        scores = [entry.at(ball) for entry in entries]
+        shares = [_share(score.robust if score else None) for score in scores]
+        rows.append((f"robust accuracy, {say_ball(ball)}", shares))
+    rows += _means("clean", [entry.report.clean if entry.report else None for entry in entries])
+    if telling := telling_ball(entries):
+        scores = [entry.at(telling) for entry in entries]
+        rows += _means(say_ball(telling), [score.worst if score else None for score in scores])
+    for norm in dict.fromkeys(norm for norm, _ in where):
+        rows.append((f"median smallest eps, {norm}", [_median(entry, norm) for entry in entries]))
+    rows += [
+        ("seconds to attack", [_seconds(score.seconds for score in _attacks(entry)) for entry in entries]),
+        ("seconds to train", [_seconds(epoch.seconds for epoch in entry.history) for entry in entries]),
+    ]
+    return Table(
+        labels=("measure",),
+        across="model",
+        columns=tuple(entry.name for entry in entries),
+        rows=tuple(((label,), tuple(cells)) for label, cells in rows if any(cell != ABSENT for cell in cells)),
+    )
+
+
+def by_attack(entries: Iterable[Entry]) -> Table:
+    """Every attack in every ball, judged by itself."""
+    scores = [
+        ((entry.name, say_ball((threat.norm, threat.eps)), score.attack), score)
+        for entry in entries
+        for threat in entry.threats
+        for score in threat.attacks
+    ]
+    norms = list(dict.fromkeys(norm for _, score in scores for norm in score.distances))
+    return Table(
+        labels=("model", "threat", "attack"),
+        across="measure",
+        columns=(
+            "accuracy",
+            "broken first by it",
+            "still fooled as bytes",
+            *(f"median {norm}" for norm in norms),
+            "seconds",
+        ),
+        rows=tuple((labels, _attack(score, norms)) for labels, score in scores),
+    )
+
+
+def findings(entry: Entry) -> Table:
+    """What the checks of the evaluation brought, the worst first."""
+    found = entry.report.findings if entry.report else ()
+    return Table(
+        labels=("check",),
+        across="measure",
+        columns=("verdict", "figure", "what was seen"),
+        rows=tuple(
+            ((each.check,), (Cell(text=each.verdict), _figure(each.figure), Cell(text=each.says)))
+            for each in sorted(found, key=lambda each: -VERDICTS.index(each.verdict))
+        ),
+    )
+
+
+def _means(where: str, metrics: Sequence[Metrics | None]) -> list[tuple[str, list[Cell]]]:
+    shown: dict[str, Callable[[Metrics], float | None]] = {
+        "F1, mean over classes": lambda each: each.f1_macro,
+        "AUC": lambda each: each.auc,
+    }
+    return [
+        (f"{name}, {where}", [ABSENT if each is None else _mean(value(each)) for each in metrics])
+        for name, value in shown.items()
+    ]
+
+
+def _attack(score: AttackScore, norms: Sequence[str]) -> tuple[Cell, ...]:
+    return (
+        _share(score.metrics.accuracy),
+        _count(score.first),
+        _share(score.kept_as_bytes),
+        *(_length(norm, score.distances[norm]) if norm in score.distances else ABSENT for norm in norms),
+        _seconds([score.seconds]),
+    )
+
+
+def _attacks(entry: Entry) -> list[AttackScore]:
+    return [score for threat in entry.threats for score in threat.attacks]
+
+
+def _median(entry: Entry, norm: str) -> Cell:
+    smallest = [each for each in entry.report.smallest if each.norm == norm] if entry.report else []
+    if not smallest:
+        return ABSENT
+    if smallest[0].median is not None:
+        return _length(norm, smallest[0].median)
+    largest = max((threat.eps for threat in entry.threats if threat.norm == norm), default=0.0)
+    return Cell(text=f"> {fraction(largest)}", low=largest)
+
+
+def _share(share: Share | None) -> Cell:
+    return ABSENT if share is None else Cell(text=str(share), value=share.value, low=share.low, high=share.high)
+
+
+def _mean(value: float | None) -> Cell:
+    return Cell(text=UNDEFINED) if value is None else Cell(text=f"{value:.3f}", value=value)
+
+
+def _figure(value: float | None) -> Cell:
+    return ABSENT if value is None else Cell(text=f"{value:.3g}", value=value)
+
+
+def _count(count: int | None) -> Cell:
+    return ABSENT if count is None else Cell(text=f"{count:,}", value=count)
+
+
+def _length(norm: str, length: float) -> Cell:
+    """In grey levels for linf, also between two of them, unless it is a round number."""
+    plain = norm != "linf" or float(f"{length:.3g}") == length
+    return Cell(text=f"{length:.3g}" if plain else f"{255 * length:.3g}/255", value=length)
+
+
+def _seconds(parts: Iterable[float]) -> Cell:
+    total = sum(parts)
+    return Cell(text=f"{total:,.1f}", value=total) if total else ABSENT

@@ -1,0 +1,108 @@
+"""The tracker of a real run: its words become records, which go to the spool on disk and from there to MLflow."""
+
+from __future__ import annotations
+
+import json
+import uuid
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustcnn.results import EpochMetrics, RobustnessReport
+from robustcnn.tracking.names import epoch_points, flat, report_points, report_tags, safe, tag_texts
+from robustcnn.tracking.outbox import Outbox, Say
+from robustcnn.tracking.place import CHECKPOINT, PLACE, Store
+from robustcnn.tracking.records import Data, Opening, Point, Record
+from robustcnn.tracking.spool import Spool
+from robustcnn.tracking.tracker import Status, Tracker
+
+if TYPE_CHECKING:
+    from robustcnn.data.resident import ResidentDataset
+
+EXPERIMENT = "robustcnn"
+
+
+class SpooledTracker(Tracker):
+    """Listens to the run in this folder, whether it is new or told of before: a later evaluation adds to the same run.
+
+    Trouble with disk or server is said once, in one line, and never stops the run.
+    """
+
+    def __init__(self, folder: Path, *, experiment: str = EXPERIMENT, say: Say = warnings.warn) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        before = [record for record, _ in Spool(self.folder).read()]
+        self._params = {key: value for record in before for key, value in record.params.items()}
+        self._epochs = {record.points[0].step for record in before if record.what == "epoch"}
+        self._reports = sum(record.what == "report" for record in before)
+        known = any(record.opening for record in before)
+        self._outbox = Outbox(self.folder, say=say)
+        self._put(Record(what="open", status="RUNNING", opening=None if known else _opening(self.folder, experiment)))
+
+    def config(self, plain: Mapping[str, Any]) -> None:
+        told = flat(plain)
+        fresh = {key: value for key, value in told.items() if key not in self._params}
+        # MLflow never changes a parameter, so what a later command says differently becomes a tag.
+        other = {key: value for key, value in told.items() if self._params.get(key, value) != value}
+        self._params |= fresh
+        self._put(Record(what="config", params=fresh, tags=other))
+
+    def tags(self, tags: Mapping[str, object]) -> None:
+        self._put(Record(what="tags", tags=tag_texts(tags)))
+
+    def data(self, data: ResidentDataset, context: str) -> None:
+        profile = {"examples": len(data), "classes": data.spec.num_classes, "shape": data.spec.shape}
+        used = Data(name=data.name, digest=data.fingerprint, context=context, profile=json.dumps(profile))
+        self._put(Record(what="data", data=used))
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        if metrics.epoch not in self._epochs:
+            self._epochs.add(metrics.epoch)
+            self._put(Record(what="epoch", points=epoch_points(metrics)))
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        points = tuple(Point(key=safe(key), value=float(value), step=step) for key, value in values.items())
+        self._put(Record(what="metrics", points=points))
+
+    def report(self, report: RobustnessReport) -> None:
+        self._reports += 1
+        suffix = f"_{self._reports}" if self._reports > 1 else ""
+        profile = json.dumps({"examples": report.count})
+        used = Data(name=report.data, digest=report.fingerprint, context="evaluation", profile=profile)
+        points, tags = report_points(report, suffix=suffix), tag_texts(report_tags(report))
+        self._put(Record(what="report", points=points, tags=tags, data=used))
+
+    def artifact(self, path: Path | str, *, content: bytes | None = None, under: str = "") -> None:
+        full = (self.folder / path).resolve()
+        if not full.is_relative_to(self.folder):
+            raise ValueError(f"an artifact must lie in the run's folder {self.folder}, got {path}")
+        if content is None and not full.exists():
+            raise FileNotFoundError(f"artifact {full} is absent (pass its content to have it written)")
+        self._put(Record(what="file", file=full.relative_to(self.folder).as_posix(), under=under), content)
+
+    def checkpoint(self) -> None:
+        for path in sorted([*self.folder.glob("*.json"), *self.folder.glob("*.safetensors")]):
+            if path.name != PLACE:
+                self.artifact(path, under=CHECKPOINT)
+
+    def model(self) -> None:
+        self._put(Record(what="model"))
+
+    def close(self, status: Status = "FINISHED") -> None:
+        self._put(Record(what="close", status=status))
+        self._outbox.close()
+
+    def _put(self, record: Record, content: bytes | None = None) -> None:
+        self._outbox.put(record, content)
+
+
+def _opening(folder: Path, experiment: str) -> Opening:
+    store = Store.of(folder.parent)
+    return Opening(
+        key=uuid.uuid4().hex,
+        name=folder.name,
+        tracking_uri=store.uri,
+        experiment=experiment,
+        artifacts=store.artifacts,
+    )
