@@ -90,6 +90,23 @@ def write_pages(folder: Path, entries: Sequence[Entry]) -> None:
     write_atomically(folder / PAGES[2], "\n".join(table.csv() for table in tables).encode())
 
 
+def write_figures(folder: Path, entry: Entry) -> list[Path]:
+    """What is best looked at, each as a picture of its own; gives their paths."""
+    from robustcnn.report import plots
+
+    report = entry.report
+    drawn = {"loss": plots.loss_curve(entry.history)} if entry.history else {}
+    if report is not None:
+        drawn |= {f"curve-{norm}": plots.robustness_curves({entry.name: report}, norm) for norm in report.norms}
+        drawn["confusion"] = plots.confusion(report.clean, report.threats[-1].worst)
+    if entry.gallery is not None:
+        drawn["gallery"] = plots.gallery(entry.gallery)
+    paths = [folder / f"{name}.png" for name in drawn]
+    for path, figure in zip(paths, drawn.values(), strict=True):
+        write_atomically(path, plots.png(figure))
+    return paths
+
+
 def _record(run: Path) -> dict[str, dict[str, object]]:
     path = run / RECORD
     record: dict[str, dict[str, object]] = json.loads(path.read_text()) if path.is_file() else {}

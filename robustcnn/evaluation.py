@@ -10,7 +10,7 @@ import torch
 
 from robustcnn.attacks import PGD
 from robustcnn.checkpoint import Which
-from robustcnn.comparison import FOLDER, PAGES, REPORT, entry_of, keep, write_pages
+from robustcnn.comparison import FOLDER, PAGES, REPORT, entry_of, keep, write_figures, write_pages
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sources import DataConfig, load
 from robustcnn.evaluate import Plan, attack_named, corruption_scores, judge, run_checks, suite, transfer_matrix
@@ -192,6 +192,7 @@ def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, say: Say) ->
     with SpooledTracker(victim.folder, say=say) as tracker:
         tracker.config({"evaluate": {name: value for name, value in to_plain(config).items() if name in TOLD}})
         tracker.report(done.report)
-        place = done.folder.relative_to(victim.folder)
-        for name in (REPORT, *PAGES):
-            tracker.artifact(place / name, under=place.as_posix())
+        figures = write_figures(done.folder / "figures", entry_of(victim.folder, done.folder))
+        for path in [*(done.folder / name for name in (REPORT, *PAGES)), *figures]:
+            place = path.relative_to(victim.folder)
+            tracker.artifact(place, under=place.parent.as_posix())

@@ -269,6 +269,11 @@ class RobustnessReport:
     """Versions, device, seed, precision of the search."""
 
     @property
+    def norms(self) -> tuple[str, ...]:
+        """Of the threats, each once."""
+        return tuple(dict.fromkeys(threat.norm for threat in self.threats))
+
+    @property
     def verdict(self) -> Verdict | None:
         """The worst of the findings; None when nothing was checked."""
         if not self.findings:

@@ -23,6 +23,8 @@ BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
 
+PROBE = 4
+"""Images that a fast view is checked on."""
 NEAR = 0.02
 """Share of the range of an image's logits within which bf16 cannot be trusted to tell right from wrong."""
 
@@ -77,7 +79,7 @@ def prepare(
     if batch_size != "auto" and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
     with evaluating(model):
-        view = fast_view(model, images[:8], precision=precision, compiled=compiled)
+        view = fast_view(model, images[:PROBE], precision=precision, compiled=compiled)
         if isinstance(view, FastView):
             view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
     return view
