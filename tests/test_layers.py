@@ -13,7 +13,7 @@ LAYERS = {
     0: "threat spec results plain runtime losses files channel",
     1: "data models attacks",
     2: "evaluate checkpoint",
-    3: "train",
+    3: "train defences",
     4: "estimator tracking report",
     5: "config runs demo sweep victim evaluation comparison webpage showing options cli __main__ __init__",
 }

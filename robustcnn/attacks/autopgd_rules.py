@@ -35,10 +35,13 @@ class Run:
         """The step led here."""
         self.previous, self.current = self.current, images
         self.loss, self.gradient = slope.loss, slope.gradient
-        better = slope.loss > self.best_loss
+        better = self._beats(slope.loss)
         self.best_loss = torch.where(better, slope.loss, self.best_loss)
         self.best = torch.where(spread(better, images), images, self.best)
         self.best_gradient = torch.where(spread(better, images), slope.gradient, self.best_gradient)
+
+    def _beats(self, loss: Tensor) -> Tensor:
+        return loss > self.best_loss
 
     def go_back(self, chosen: Tensor) -> None:
         """The chosen examples continue from the best point they have seen."""
@@ -119,6 +122,10 @@ class SparseRun(Run):
         moved = torch.full_like(slope.loss, pixels) if fresh else _moved(start, origin)
         share = torch.full_like(slope.loss, 0.2) if fresh else moved / pixels / 1.5
         return cls(**beginning, share=share, moved=moved, longest=beginning["stride"])
+
+    def _beats(self, loss: Tensor) -> Tensor:
+        # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
+        return loss >= self.best_loss
 
     def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""

@@ -154,3 +154,11 @@ def test_what_fools_only_in_a_larger_ball_does_not_count(trained: Trained) -> No
 def test_options_that_make_no_sense_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         APGD(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kind", "takes"), [(SparseRun, True), (DenseRun, False)])
+def test_of_two_points_with_one_loss_only_l1_takes_the_later(kind: type[SparseRun | DenseRun], takes: bool) -> None:
+    # In l1 it is the sparser one: steps as wide as the earlier's support would lead back to it for ever.
+    run = kind.begin(HALF, HALF, slope([1, 1, 1]), BALLS[2], fresh=True)
+    run.arrive(HALF + 0.1, slope([1, 1, 1]))
+    assert torch.equal(run.best, HALF + 0.1) == takes

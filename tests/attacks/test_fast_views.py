@@ -312,3 +312,23 @@ def test_what_a_coarse_search_left_nearest_to_the_boundary_is_searched_in_float3
     changed = (found != images).flatten(1).any(1)
     assert 0 < changed.sum() < len(images)
     assert torch.equal(changed, gap < NEAR)
+
+
+def test_a_compiled_view_is_shown_few_sizes_and_answers_for_the_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def compiled(view: nn.Module, **_: object) -> Callable[[Tensor], Tensor]:
+        def look(images: Tensor) -> Tensor:
+            seen.append(len(images))
+            logits: Tensor = view(images)
+            return logits
+
+        return look
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    model, images = settled("smallcnn"), pictures(12)
+    view = fast_view(model, images[:4], compiled=True)
+    for count in (12, 11, 5, 1):
+        torch.testing.assert_close(view(images[:count]), model(images[:count]), rtol=1e-4, atol=1e-5)
+        assert relative(slope(view, images[:count]), slope(model, images[:count])) < 1e-4
+    assert set(seen) == {16, 8, 1}
