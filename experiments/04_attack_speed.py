@@ -88,7 +88,7 @@ def _once(ways: dict[str, Way], found: dict[str, Tensor]) -> dict[str, float]:
 def limits() -> None:
     print("\n| network | search | layers, us an image | one step of PGD | share | aim |\n|---|---|---|---|---|---|")
     for victim, aims in LIMITS.items():
-        count, steps = (64, 4) if victim is RESNET18 else (256, 10)
+        count, steps = (64, 4) if victim is RESNET18 else (256, 30)
         task = Race(victim=victim, attack=PGD(), steps=steps, images=count).task(FOLDER)
         for precision, aim in aims.items():
             view = prepare(task.model, task.images, task.labels, precision=precision)
@@ -133,7 +133,7 @@ def memory() -> None:
 def alone(way: str) -> None:
     task = RACES["robust"].task(FOLDER)
     if way == "textbook":
-        gradient_peers.textbook(task, 5, 64)
+        gradient_peers.textbook(task, 5, 128)
     elif way == "ours":
         ours(PGD(steps=5, stop=True), task, "fp32")
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

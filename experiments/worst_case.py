@@ -127,11 +127,15 @@ def _beside_foolbox(model: nn.Module, images: Tensor, labels: Tensor) -> None:
     victim = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
     step = {"rel_stepsize": 0.05, "steps": 40, "random_start": False}
     pairs = (
-        (FGSM(), attacks.LinfFastGradientAttack(), ThreatModel(eps=0.1)),
-        (BIM(steps=40, step_size=0.005), attacks.LinfProjectedGradientDescentAttack(**step), ThreatModel(eps=0.1)),
-        (FGSM(), attacks.L2FastGradientAttack(), ThreatModel(norm="l2", eps=1.0)),
+        (FGSM(loss="ce"), attacks.LinfFastGradientAttack(), ThreatModel(eps=0.1)),
         (
-            BIM(steps=40, step_size=0.05),
+            BIM(loss="ce", steps=40, step_size=0.005),
+            attacks.LinfProjectedGradientDescentAttack(**step),
+            ThreatModel(eps=0.1),
+        ),
+        (FGSM(loss="ce"), attacks.L2FastGradientAttack(), ThreatModel(norm="l2", eps=1.0)),
+        (
+            BIM(loss="ce", steps=40, step_size=0.05),
             attacks.L2ProjectedGradientDescentAttack(**step),
             ThreatModel(norm="l2", eps=1.0),
         ),

@@ -17,7 +17,7 @@ class Distilled:
     """Training objective: cross-entropy at a temperature, with a teacher's answers, or the labels, as the target.
 
     The teacher is trained by it without a teacher, the student with one. Used at temperature 1, a student has logits so
-    large that its cross-entropy rounds to 0 and so does the slope of it: attacks on the logits find nothing changed.
+    large that its cross-entropy rounds to 0, and the slope of it too: that stops only who climbs cross-entropy.
     Let the training's `monitor` be valid_accuracy, because the loss at temperature 1 says little.
     """
 

@@ -33,9 +33,9 @@ class Smoothed(nn.Module):
         return mean
 
     def _noise(self, images: Tensor) -> Tensor:
-        one, *shape = images.shape
+        count, *shape = images.shape
         if self.seed is None:
-            return torch.randn(one, self.draws, *shape, dtype=images.dtype, device=images.device)
+            return torch.randn(count, self.draws, *shape, dtype=images.dtype, device=images.device)
         return torch.randn(self.draws, *shape, generator=seeded(self.seed)).to(images)
 
 

@@ -200,7 +200,7 @@ def test_auto_takes_a_size_that_it_has_tried() -> None:
     assert best_size(view, pictures(2048), labels(2048)) in tried
     prepared = prepare(settled("smallcnn", width=0.2), pictures(), labels())
     assert isinstance(prepared, FastView)
-    assert prepared.chunk == 64
+    assert prepared.chunk == 128
     assert prepare(prepared, pictures(), labels()) is prepared
 
 

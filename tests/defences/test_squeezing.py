@@ -9,6 +9,7 @@ from small_digits import Digits
 from robustcnn.attacks import BIM
 from robustcnn.channel import jpeg
 from robustcnn.defences import Squeezed
+from robustcnn.evaluate import evaluate
 from robustcnn.models import PixelModel
 from robustcnn.threat import ThreatModel
 
@@ -39,6 +40,15 @@ def test_an_attack_gains_nothing_through_rounding_and_all_straight_through_it(
     clean, attacked = ((defended(each).argmax(1) == digits.labels).float().mean() for each in (digits.images, broken))
     assert clean > 0.9
     assert attacked < 0.3
+
+
+def test_the_judge_and_its_fast_view_take_a_squeezed_model_as_it_is(plain: PixelModel, digits: Digits) -> None:
+    data = digits.test.subset(64)
+    hidden, open_ = (
+        evaluate(Squeezed(plain, bits=3, straight_through=known), data, [BIM()], [THREAT]) for known in (False, True)
+    )
+    assert hidden.clean.accuracy == open_.clean.accuracy == hidden.threats[0].robust
+    assert open_.threats[0].robust.hits < 20
 
 
 def test_squeezes_that_are_none_are_refused(plain: PixelModel) -> None:
