@@ -1,4 +1,4 @@
-"""The radius at which each example breaks, over growing balls: a curve at little more cost than one point."""
+"""The radius at which each example breaks, found by halving: a curve of eight points for the price of two or three."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def breaking_eps(
 ) -> Tensor:
     """The least of the threats' eps that broke each example: 0 for clean mistakes, inf for those that stand at all.
 
-    Only what stood at a smaller eps is attacked at the next one, so accuracy cannot rise with eps: what breaks in a
-    small ball is broken in every larger one.
+    What stands in a ball is taken to stand in the smaller ones, and what breaks in it to break in the larger ones, so
+    accuracy cannot rise with eps: after the largest ball each example is asked for in the middle of what is left.
     """
     _check(threats)
     if not len(images):
@@ -38,15 +38,34 @@ def breaking_eps(
     generator = seeded(0, images.device) if generator is None else generator
     view = prepare(model, images, labels, precision=precision, batch_size=batch_size)
     with evaluating(model):
-        broken_at = torch.where(is_fooled(_judged(model, images), labels), 0.0, torch.inf).double()
-        for threat in threats:
-            rows = broken_at.isinf().nonzero().flatten()
-            if not len(rows):
-                break
-            found = craft(attack, view, images[rows], labels[rows], threat, generator=generator)
-            found = threat.project(found, images[rows])
-            broken_at[rows[is_fooled(_judged(model, found), labels[rows])]] = threat.eps
-    return broken_at
+        wrong = is_fooled(_judged(model, images), labels)
+        # Indices of threats: the largest in which an example stands, the smallest that broke it.
+        stands = torch.full_like(labels, -1)
+        breaks = torch.where(wrong, -1, len(threats))
+        asked = torch.where(wrong, -1, len(threats) - 1)
+        while bool((asked >= 0).any()):
+            for index in asked[asked >= 0].unique().tolist():
+                rows = (asked == index).nonzero().flatten()
+                fooled = _fools(attack, model, view, images[rows], labels[rows], threats[index], generator)
+                breaks[rows[fooled]] = index
+                stands[rows[~fooled]] = index
+            asked = torch.where(breaks - stands > 1, (breaks + stands) // 2, -1)
+    radii = torch.tensor([*(threat.eps for threat in threats), torch.inf, 0.0], dtype=torch.float64)
+    return radii.to(images.device)[breaks]
+
+
+def _fools(
+    attack: Attack,
+    model: nn.Module,
+    view: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    generator: torch.Generator,
+) -> Tensor:
+    """Which of the examples the attack breaks in this ball, by the model's own word."""
+    found = threat.project(craft(attack, view, images, labels, threat, generator=generator), images)
+    return is_fooled(_judged(model, found), labels)
 
 
 def _check(threats: Sequence[ThreatModel]) -> None:
