@@ -239,12 +239,12 @@ def _demo(arguments: list[str]) -> None:
     from robustcnn.demo import DemoVerb, demo
     from robustcnn.options import parse
 
-    text = "Train three small CNNs on the embedded digits (plain, regularised, augmented) and compare them."
+    text = "Train four small CNNs on the embedded digits (plain, regularised, augmented, adversarial), attack, compare."
     _say(demo(parse(DemoVerb, arguments, verb="demo", text=text, default=DemoVerb()), say=_say))
 
 
 VERBS = {
-    "demo": Verb(run=_demo, says="train and compare three small CNNs on embedded data, in under a minute"),
+    "demo": Verb(run=_demo, says="train, attack and compare four small CNNs on embedded data, in about two minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
     "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
