@@ -122,17 +122,7 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
     judged = judge(model, data, plan, name=victim.name, folder=folder / "parts", progress=True, say=say)
     ball = _telling(judged.report)
-    report = replace(
-        judged.report,
-        findings=run_checks(model, data, ball, seed=config.seed, precision=config.precision, say=say)
-        if config.checks
-        else (),
-        corruptions=corruption_scores(model, data, seed=config.seed)
-        if config.corruptions or config.suite == "full"
-        else (),
-        transfer=_transfer(victim, data, ball, config) if config.transfer else (),
-        made_by=provenance() | judged.report.made_by,
-    )
+    report = _completed(judged.report, victim, data, ball, config, say)
     evidence = next(each for each in judged.evidence if each.threat == ball)
     gallery = gallery_of(model, data, evidence.adversarial.to(device), threat=str(ball))
     keep(folder, report, gallery)
@@ -141,6 +131,21 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     if config.track:
         _track(victim, config, done, say)
     return done
+
+
+def _completed(
+    report: RobustnessReport, victim: Victim, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig, say: Say
+) -> RobustnessReport:
+    """With all that was asked for besides attacks."""
+    model, seed = victim.model, config.seed
+    corrupts = config.corruptions or config.suite == "full"
+    return replace(
+        report,
+        findings=run_checks(model, data, ball, seed=seed, precision=config.precision, say=say) if config.checks else (),
+        corruptions=corruption_scores(model, data, seed=seed) if corrupts else (),
+        transfer=_transfer(victim, data, ball, config) if config.transfer else (),
+        made_by=provenance() | report.made_by,
+    )
 
 
 def _examples(config: EvaluateConfig) -> ResidentDataset:
