@@ -21,7 +21,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from robustcnn.files import write_atomically as write_atomically
+from robustcnn.files import write_atomically
 from robustcnn.models import ModelConfig, PixelModel, build
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.results import EpochMetrics

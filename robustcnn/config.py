@@ -104,7 +104,7 @@ def _cifar10(objective: AnyObjective, *, epochs: int, awp: float = 0.0) -> Train
         ema=0.999,
         awp=awp,
     )
-    return _recipe("cifar10", ModelConfig(name="resnet18"), fit, precision="bf16")
+    return _recipe("cifar10", ModelConfig(name="preactresnet18"), fit, precision="bf16")
 
 
 def _small(data: str, objective: Adversarial | Fast | Trades, *, epochs: int, width: float = 1.0) -> TrainConfig:
@@ -248,7 +248,7 @@ PRESETS = {
         ),
     ),
     "cifar10-fast": Preset(
-        says="ResNet-18 on CIFAR-10 in one step against linf 8/255, with noise that keeps it from collapse; for a GPU",
+        says="PreAct-ResNet-18 on CIFAR-10 in one step against linf 8/255, with noise against collapse; for a GPU",
         config=_cifar10(Fast(threat=_linf(8 / 255), noise=2.0), epochs=30),
     ),
     "cifar10-pgd": Preset(

@@ -72,23 +72,27 @@ def prepare(
     precision: Precision = "fp32",
     batch_size: int | Literal["auto"] = "auto",
     compiled: bool = False,
-) -> nn.Module:
-    """A view of the model to search with, for more than one `craft`; a view is given back as it is."""
+) -> FastView:
+    """A view of the model to search with, for more than one `craft`; a view is given back as it is.
+
+    A model that no fast view agrees with comes back in a plain one, so that it is tried and told of once.
+    """
     if isinstance(model, FastView):
         return model
     if batch_size != "auto" and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
     with evaluating(model):
         view = fast_view(model, images[:PROBE], precision=precision, compiled=compiled)
-        if isinstance(view, FastView):
-            view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
+        if not isinstance(view, FastView):
+            return FastView(view, chunk=_fair_size(images) if batch_size == "auto" else batch_size)
+        view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
     return view
 
 
 def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
     """The batch size with the most input gradients a second; for few images a fair one, because trying costs more."""
     if len(images) < WORTH_TRYING:
-        return 256 if images.is_cuda else 128
+        return _fair_size(images)
     best, fastest = SIZES[0], 0.0
     for size in SIZES:
         try:
@@ -102,6 +106,10 @@ def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
             break
         best, fastest = size, speed
     return best
+
+
+def _fair_size(images: Tensor) -> int:
+    return 256 if images.is_cuda else 128
 
 
 def _speed(view: nn.Module, images: Tensor, labels: Tensor) -> float:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from torch import nn
 
 from robustcnn.attacks.craft import prepare
-from robustcnn.attacks.views import FastView
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate import answer_checks, gradient_checks, strength_checks
@@ -39,8 +38,6 @@ DRAWS = 5
 """Looks at a model that draws random numbers ..."""
 FEWER = 4
 """... and that takes its time: the examples are fewer by this factor."""
-CHUNK = 64
-"""Images that a model without a fast view is shown at once."""
 LEARNT_FROM = 1000
 """Examples that a surrogate is trained on, where none is given."""
 
@@ -103,5 +100,4 @@ def _view(model: nn.Module, data: ResidentDataset, precision: Precision, say: Sa
         view = prepare(model, data.images, data.labels, precision=precision)
     for each in caught:
         say(str(each.message))
-    # As a view it is not prepared anew for every attack.
-    return view if isinstance(view, FastView) else FastView(view, chunk=CHUNK)
+    return view

@@ -48,12 +48,10 @@ def corruption_scores(
     )
 
 
-def mean_accuracy(scores: Sequence[CorruptionScore]) -> float:
-    """Over all corruptions and severities."""
+def mean_accuracy(scores: Sequence[CorruptionScore]) -> float | None:
+    """Over all corruptions and severities; None when there is none."""
     values = [share.value for score in scores for share in score.accuracy if share.value is not None]
-    if not values:
-        raise ValueError("scores must hold at least one corruption, got none")
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else None
 
 
 def _accuracy(model: nn.Module, data: ResidentDataset, name: str, severity: int, seed: int, batch_size: int) -> Share:

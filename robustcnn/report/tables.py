@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from robustcnn.evaluate.corruption import mean_accuracy
 from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
 from robustcnn.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
@@ -30,6 +31,8 @@ def comparison(entries: Sequence[Entry]) -> Table:
         rows += _means(say_ball(telling), [score.worst if score else None for score in scores])
     for norm in dict.fromkeys(norm for norm, _ in where):
         rows.append((f"median smallest eps, {norm}", [_median(entry, norm) for entry in entries]))
+    means = [mean_accuracy(entry.report.corruptions) if entry.report else None for entry in entries]
+    rows.append(("accuracy under corruptions, mean", [ABSENT if each is None else _mean(each) for each in means]))
     rows += [
         ("seconds to attack", [_seconds(score.seconds for score in _attacks(entry)) for entry in entries]),
         ("seconds to train", [_seconds(epoch.seconds for epoch in entry.history) for entry in entries]),

@@ -8,7 +8,8 @@ spool          appended to a file in the run's folder, the truth;
 outbox         what happens when disk or server fail
 uploader       starts a process beside the run, which is
 __main__       this, and runs
-mlflow_tracker sync(): the spool's view in MLflow; alone knows mlflow
+mlflow_tracker sync(): the spool's view in MLflow; all that writes to it
+fetch          a checkpoint that MLflow holds, brought here
 place          where that view is, and how far it goes
 fetch          brings a checkpoint back from there
 server, links  the web page on it

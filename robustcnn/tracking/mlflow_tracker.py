@@ -1,4 +1,4 @@
-"""A run's spool as a run in MLflow; the only file that knows mlflow, whose import takes a second or two.
+"""A run's spool as a run in MLflow; mlflow is imported late, as that takes a second or two.
 
 Uploading is exactly once, although a process may die between an upload and the note of it, because each record can be
 uploaded twice without harm: a metric carries the time at which it was said, and MLflow's database keeps one row for

@@ -157,6 +157,16 @@ def test_a_model_that_its_view_would_misrepresent_is_attacked_as_it_is(kind: Cal
         assert fast_view(model, pictures()) is model
 
 
+def test_a_model_without_a_fast_view_is_tried_and_told_of_once() -> None:
+    torch.manual_seed(0)
+    model, images = Crossed().eval(), pictures()
+    with pytest.warns(UserWarning, match="attacking the plain model"):
+        view = prepare(model, images, labels())
+    # Warnings are errors here: a second one would end the test.
+    found = craft(FGSM(), view, images, labels(), ThreatModel(eps=0.1))
+    assert torch.equal(found, FGSM()(model, images, labels(), ThreatModel(eps=0.1)))
+
+
 def test_a_coarse_view_only_proposes() -> None:
     model = settled("bncnn", width=0.2)
     view = fast_view(model, pictures(), precision="bf16")
