@@ -24,7 +24,7 @@ from robustcnn.files import write_atomically
 from robustcnn.models import PixelModel, build
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.results import HEADER, EpochMetrics, Scores
-from robustcnn.runtime import derived_seed, global_seed, pick_device, seeded
+from robustcnn.runtime import derived_seed, global_seed, pick_device, seeded, usable
 from robustcnn.tracking import PLACE, NullTracker, SpooledTracker, Tracker
 from robustcnn.train import fit
 
@@ -188,7 +188,7 @@ def _opening(config: TrainConfig, splits: Splits, model: PixelModel, device: tor
     sizes = " + ".join(f"{len(part):,}" for part in splits)
     return (
         f"run {config.name}: {config.model.name} ({count:,} parameters) on {config.data.name} "
-        f"({sizes} images to train + validate + test), {device}, {config.precision}"
+        f"({sizes} images to train + validate + test), {device}, {usable(config.precision, device)}"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from robustcnn import runtime
 from robustcnn.data.resident import ResidentDataset, spec_of
 
 UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
@@ -23,6 +24,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def with_bf16() -> Iterator[None]:
+    """What is tested in bf16 is tested in bf16, also on a processor that would be better off without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "_has_bf16", lambda: True)
+        yield
 
 
 def make_tiny(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.view_layers import InputConvolution, ScaleShift, WholeMap, scale_and_shift
-from robustcnn.runtime import Precision, evaluating, seeded
+from robustcnn.runtime import Precision, evaluating, seeded, usable
 
 TOLERANCE = {"fp32": (1e-5, 1e-5), "bf16": (0.3, 0.5)}
 """Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse."""
@@ -96,7 +96,7 @@ def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32",
             first = str(problem).splitlines()[0]
             warnings.warn(f"attacking the plain model, which is slower: {first}", stacklevel=2)
             return model
-        if precision == "fp32":
+        if usable(precision, probe.device) == "fp32":
             return FastView(plain, compiled=compiled)
         try:
             coarse = _in_bf16(plain)

@@ -1,0 +1,30 @@
+"""Facts of the machine."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from robustcnn import runtime
+from robustcnn.runtime import autocast, usable
+
+CPU = torch.device("cpu")
+
+
+def test_bf16_is_left_out_with_a_word_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_has_bf16", lambda: False)
+    with pytest.warns(UserWarning, match="this processor has no instructions for it; working in fp32 instead"):
+        assert usable("bf16", CPU) == "fp32"
+    with pytest.warns(UserWarning, match="fp32 instead"), autocast(CPU, "bf16"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+
+
+def test_bf16_is_used_where_there_are_instructions_for_it() -> None:
+    assert usable("bf16", CPU) == "bf16"
+    with autocast(CPU, "bf16"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+def test_a_gpu_is_always_trusted_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_has_bf16", lambda: False)
+    assert usable("bf16", torch.device("cuda")) == "bf16"
