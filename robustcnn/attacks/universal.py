@@ -62,12 +62,16 @@ class Universal(Guarded):
             raise ValueError("Universal needs a finite eps, got inf (give the threat an eps)")
         change, radius = torch.zeros_like(images[:1]), images.new_full((1,), threat.eps)
         first = threat.eps if self.step_size is None else self.step_size
+        # Farther no pixel can move: more of an l1 ball spent on it would be lost.
+        most = threat.bounds[1] - threat.bounds[0]
         for epoch in range(self.epochs):
             size = first * (1 - epoch / self.epochs)
             order = torch.randperm(len(images), generator=generator, device=generator.device).to(images.device)
             for rows in order.split(self.batch_size):
                 slope = self._slope(model, images[rows], labels[rows], change, threat)
-                change = threat.shrink(change + size * threat.steepest(slope, share=SHARE), radius)
+                slope = slope.masked_fill((change.abs() >= most) & (slope * change > 0), 0)
+                stepped = change + size * threat.steepest(slope, share=SHARE)
+                change = threat.shrink(stepped.clamp(-most, most), radius)
         return change
 
     def _slope(self, model: nn.Module, images: Tensor, labels: Tensor, change: Tensor, threat: ThreatModel) -> Tensor:

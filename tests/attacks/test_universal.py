@@ -26,7 +26,7 @@ def test_what_one_half_teaches_fools_the_other_better_than_noise(trained: Traine
     others, theirs = images[64:], labels[64:]
     fooled = is_fooled(model(threat.project(others + change, others)), theirs).float().mean()
     noise = is_fooled(model(CornerNoise()(model, others, theirs, threat)), theirs).float().mean()
-    assert fooled > noise + 0.1
+    assert fooled > noise + 0.3
 
 
 def test_every_image_gets_the_same_change(trained: Trained) -> None:
