@@ -25,5 +25,7 @@ from robustcnn.attacks.noise import UniformNoise as UniformNoise
 from robustcnn.attacks.spatial import SpatialGradient as SpatialGradient
 from robustcnn.attacks.spatial import SpatialGrid as SpatialGrid
 from robustcnn.attacks.square import Square as Square
+from robustcnn.attacks.sticker import RP2 as RP2
+from robustcnn.attacks.through import Through as Through
 from robustcnn.attacks.universal import Universal as Universal
 from robustcnn.attacks.views import fast_view as fast_view

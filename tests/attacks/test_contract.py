@@ -21,7 +21,9 @@ from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
 from robustcnn.attacks.minimal import FMN
 from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
 from robustcnn.attacks.square import Square
+from robustcnn.attacks.through import Through
 from robustcnn.attacks.universal import Universal
+from robustcnn.channel import Photo
 from robustcnn.runtime import seeded
 from robustcnn.threat import ThreatModel
 
@@ -51,6 +53,7 @@ ATTACKS_UNDER_CONTRACT: list[tuple[Attack, tuple[str, ...]]] = [
     (Smallest(attack=FGSM(), steps=3), EVERY),
     (WorstOf(attacks=(UniformNoise(), PGD(steps=5))), EVERY),
     (Universal(epochs=5), EVERY),
+    (Through(attack=PGD(steps=5), channel=Photo(strength=0.2), draws=2), EVERY),
     (UniformNoise(draws=30), EVERY),
     (GaussianNoise(draws=30), EVERY),
     (CornerNoise(draws=30), EVERY),

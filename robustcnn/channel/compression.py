@@ -1,7 +1,4 @@
-"""The way from one picture to another as batched, differentiable functions: compression and blur.
-
-Images are float (N, C, H, W) in [0, 1]; rounding passes gradients straight through.
-"""
+"""JPEG as a batched, differentiable function: rounding and cutting off pass gradients straight through."""
 
 from __future__ import annotations
 
@@ -10,6 +7,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from robustcnn.channel.light import clip
 
 _LUMINANCE = """
 16 11 10 16 24 40 51 61  12 12 14 19 26 58 60 55  14 13 16 24 40 57 69 56  14 17 22 29 51 87 80 62
@@ -40,45 +39,12 @@ def jpeg(images: Tensor, quality: int) -> Tensor:
     return _as_levels(_mix(torch.cat([luma, chroma], 1), inverse))
 
 
-def filtered(images: Tensor, kernel: Tensor) -> Tensor:
-    """Every channel convolved with the kernel (h, w), or with one a picture (N, h, w); borders are mirrored."""
-    count, channels, height, width = images.shape
-    down, across = kernel.shape[-2] // 2, kernel.shape[-1] // 2
-    mode = "reflect" if down < height and across < width else "replicate"
-    wide = F.pad(images, (across, across, down, down), mode=mode)
-    if kernel.ndim == 2:
-        flat = F.conv2d(wide.flatten(0, 1)[:, None], kernel[None, None].to(images))
-        return flat.view(count, channels, height, width)
-    each = kernel.to(images).repeat_interleave(channels, 0)[:, None]
-    return F.conv2d(wide.flatten(0, 1)[None], each, groups=count * channels).view(count, channels, height, width)
-
-
-def disk(radius: float) -> Tensor:
-    """The blur of a lens that is out of focus: a disk of that radius in pixels with a soft rim."""
-    reach = math.ceil(radius)
-    places = torch.arange(-reach, reach + 1, dtype=torch.float32)
-    weight = (radius + 0.5 - torch.hypot(places[:, None], places)).clamp(0, 1)
-    return weight / weight.sum()
-
-
-def streak(length: float, angles: Tensor) -> Tensor:
-    """The blur of a motion of `length` pixels: a kernel (N, k, k) for each of the angles (N,) in radians."""
-    reach = math.ceil(length / 2)
-    places = torch.arange(-reach, reach + 1, dtype=torch.float32, device=angles.device)
-    steps = torch.linspace(-length / 2, length / 2, 4 * reach + 1, device=angles.device)
-    down, across = (steps * angle[:, None] for angle in (angles.sin(), angles.cos()))
-    # Each point of the line is shared out among the pixels round it.
-    rows, columns = (1 - (places[:, None] - line[:, None]).abs() for line in (down, across))
-    kernel = torch.einsum("nrs,ncs->nrc", rows.clamp_min(0), columns.clamp_min(0))
-    return kernel / kernel.sum((1, 2), keepdim=True)
-
-
 def _round(values: Tensor) -> Tensor:
     return values + (values.round() - values).detach()
 
 
 def _as_levels(levels: Tensor) -> Tensor:
-    return (_round(levels) / 255).clamp(0, 1)
+    return clip(_round(levels) / 255)
 
 
 def _coded(plane: Tensor, table: Tensor) -> Tensor:
