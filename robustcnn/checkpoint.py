@@ -95,16 +95,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> StoredFile:
     return StoredFile(name=path.name, sha256=hashlib.sha256(content).hexdigest())
 
 
-def read_tensors(folder: Path, stored: StoredFile) -> dict[str, Tensor]:
+def read_tensors(folder: Path, stored: StoredFile, *, page: str = PAGE) -> dict[str, Tensor]:
     """The tensors of a file whose bytes are still the ones that were written."""
     path = folder / stored.name
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing, but {folder / PAGE} names it (was the folder copied only in part?)"
+            f"{path} is missing, but {folder / page} names it (was the folder copied only in part?)"
         )
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != stored.sha256:
-        raise ValueError(f"{path} is damaged: its bytes do not match the digest in {PAGE} (copy the folder again)")
+        raise ValueError(f"{path} is damaged: its bytes do not match the digest in {page} (copy the folder again)")
     tensors: dict[str, Tensor] = safetensors.torch.load(content)
     return tensors
 

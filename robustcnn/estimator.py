@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +30,7 @@ from robustcnn.threat import ThreatModel
 from robustcnn.train import OBJECTIVES, FitConfig, OptimConfig, Standard, fit
 from robustcnn.train.optim import OptimizerName, Schedule
 from robustcnn.train.settings import AnyObjective
+from robustcnn.train.transfer import read_source, start
 
 DTYPES = (np.float64, np.float32, np.uint8)
 """Kept as they are; anything else becomes the first."""
@@ -49,6 +52,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     model : a network's name or a ModelConfig; `auto` is smallcnn, or mlp where pictures are too small for it.
     dropout, width : options of the network; None leaves them as they are.
     single_logit : two classes by one output instead of a softmax over two.
+    init_from : folder of a run to start from, or torchvision:NAME; `model=auto` is then the network found there.
+    freeze : layers that are not trained: none, features (all but the last) or first:K.
     image_shape : (H, W) or (C, H, W) of the pictures in rows.
     epochs, batch_size, optimizer, lr, schedule, l1, l2, patience : as in FitConfig and OptimConfig.
     objective : what to train for: `standard`, or against attacks in the linf ball of radius `eps` `adversarial`,
@@ -80,6 +85,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         dropout: float | tuple[float, ...] | None = None,
         width: float | None = None,
         single_logit: bool = False,
+        init_from: str | Path | None = None,
+        freeze: str = "none",
         image_shape: tuple[int, ...] | None = None,
         epochs: int = 20,
         batch_size: int | Literal["full"] = 64,
@@ -104,6 +111,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         self.dropout = dropout
         self.width = width
         self.single_logit = single_logit
+        self.init_from = init_from
+        self.freeze = freeze
         self.image_shape = image_shape
         self.epochs = epochs
         self.batch_size = batch_size
@@ -169,6 +178,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
             optim=OptimConfig(name=self.optimizer, lr=self.lr, schedule=self.schedule),
             objective=self._objective(),
             augment=self.augment or Augment(),
+            freeze=self.freeze,
             l1=self.l1,
             l2=self.l2,
             patience=self.patience,
@@ -196,9 +206,15 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
             "single_logit": self.single_logit or None,
         }
         options = {name: value for name, value in given.items() if value is not None}
-        fits = min(spec.height, spec.width) >= MODELS["smallcnn"].smallest
-        auto = "smallcnn" if fits else "mlp"
-        return build(auto if self.model == "auto" else self.model, spec, **options)
+        if self.init_from is not None:
+            source = read_source(str(self.init_from))
+            auto: str | ModelConfig = source.model.config
+        else:
+            source = None
+            auto = "smallcnn" if min(spec.height, spec.width) >= MODELS["smallcnn"].smallest else "mlp"
+        model = auto if self.model == "auto" else self.model
+        config = replace(model if isinstance(model, ModelConfig) else ModelConfig(name=model), **options)
+        return build(config, spec) if source is None else start(source, config, spec).model
 
     def _train(self, model: PixelModel, data: ResidentDataset, config: FitConfig) -> tuple[EpochMetrics, ...]:
         train, held_out = self._parts(data, config.seed)

@@ -21,10 +21,11 @@ from robustcnn.data.balance import balanced, class_weights
 from robustcnn.data.sources import Splits, load
 from robustcnn.evaluate import score
 from robustcnn.files import write_atomically
-from robustcnn.models import PixelModel, build
+from robustcnn.models import PixelModel
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.results import HEADER, EpochMetrics, Scores
 from robustcnn.runtime import derived_seed, global_seed, pick_device, seeded, usable
+from robustcnn.starting import INIT_FROM, Beginning, begin
 from robustcnn.tracking import PLACE, NullTracker, SpooledTracker, Tracker
 from robustcnn.train import fit
 
@@ -44,6 +45,13 @@ class Trained:
     last: Scores
     """Test scores of the last epoch's weights."""
 
+    def __str__(self) -> str:
+        best, last = 100 * self.best.accuracy, 100 * self.last.accuracy
+        return (
+            f"test accuracy {best:.2f} % with the best epoch's weights, {last:.2f} % with the last "
+            f"({self.best.count:,} images); kept in {self.folder}"
+        )
+
 
 def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: None) -> Trained:
     """Train as `config` says; `resume` goes on where the run of that name stopped."""
@@ -53,12 +61,15 @@ def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: Non
     folder = config.runs / config.name
     device = pick_device(config.device)
     splits = _splits(config, device)
-    _claim(folder, config, resume=resume)
     with global_seed(derived_seed(config.fit.seed, "weights")):
-        model = build(config.model, splits.train.spec)
-    say(_opening(config, splits, model, device))
+        # What a run started from may be gone by the time it goes on.
+        beginning = Beginning(model=checkpoint.load(folder)) if resume else begin(config, splits.train.spec)
+    model = beginning.model
+    _claim(folder, config, beginning.record, resume=resume)
+    say(_opening(config, splits, model, device) + beginning.line)
     with _tracker(config, folder, say) as tracker:
         _introduce(tracker, config, splits, device)
+        tracker.tags({f"{INIT_FROM}.{key}": value for key, value in beginning.record.items()})
         if resume:
             # An epoch may have reached the checkpoint and not the tracker.
             for metrics in checkpoint.read_page(folder).history:
@@ -141,7 +152,7 @@ def stamp() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
 
 
-def _claim(folder: Path, config: TrainConfig, *, resume: bool) -> None:
+def _claim(folder: Path, config: TrainConfig, source: dict[str, str], *, resume: bool) -> None:
     """Write down what is about to be run; a run that is there already is never overwritten."""
     if resume:
         return
@@ -150,7 +161,7 @@ def _claim(folder: Path, config: TrainConfig, *, resume: bool) -> None:
             f"a run named {config.name!r} is there already ({folder}): continue it with --resume {config.name}, or "
             "choose another --name"
         )
-    record = {"config": to_plain(config), "made_by": provenance()}
+    record = {"config": to_plain(config), "made_by": provenance()} | ({INIT_FROM: source} if source else {})
     write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from robustcnn import load_checkpoint
 from robustcnn.attacks import PGD
 from robustcnn.data.augment import Augment
 from robustcnn.estimator import RobustCNNClassifier
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.results import HEADER
 from robustcnn.threat import ThreatModel
-from robustcnn.train import FitConfig, OptimConfig, Standard, Trades
+from robustcnn.train import FitConfig, OptimConfig, Standard, Trades, fit
+from robustcnn.train.freezing import head_of
 
 Array = np.ndarray[Any, Any]
 NAMES = np.array(["upper", "left", "middle"])
@@ -285,3 +288,18 @@ def test_what_a_gpu_has_learnt_answers_alike_on_a_cpu() -> None:
     assert fitted.score(images, labels) > 0.95
     on_gpu = fitted.predict_proba(images)
     np.testing.assert_allclose(fitted.set_params(device="cpu").predict_proba(images), on_gpu, atol=1e-3)
+
+
+def test_it_starts_from_a_run_and_leaves_frozen_layers_alone(tmp_path: Path) -> None:
+    images, names = bars()
+    first = classifier(model="bncnn").fit(images, names)
+    data = first._dataset(torch.from_numpy(images), torch.arange(60) % 3)
+    list(fit(first.model_, data, data, FitConfig(epochs=1), folder=tmp_path, progress=False))
+    before = load_checkpoint(tmp_path).state_dict()
+    second = classifier(init_from=tmp_path, freeze="features", width=None).fit(images, names)
+    after = second.model_.state_dict()
+    assert second.model_.config.name == "bncnn"
+    head = head_of(second.model_)
+    assert all(torch.equal(before[name], after[name]) == (not name.startswith(head)) for name in before)
+    with pytest.raises(ValueError, match=r"at layer .*\(it is a bncnn width 0.1, the model a mlp width 0.1"):
+        classifier(init_from=tmp_path, model="mlp").fit(images, names)

@@ -12,12 +12,14 @@ from torch import nn
 
 from robustcnn.models.alexnet import alexnet
 from robustcnn.models.config import ModelConfig
+from robustcnn.models.dcgan import SMALLEST, dcgan
 from robustcnn.models.googlenet import googlenet
 from robustcnn.models.init import initialise
 from robustcnn.models.layers import place_dropout
 from robustcnn.models.lenet import lenet5
 from robustcnn.models.linear import logistic, maxout, mlp
 from robustcnn.models.pixel import PixelModel
+from robustcnn.models.pretrained import PREFIX, network
 from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
 from robustcnn.models.small import bncnn, smallcnn
 from robustcnn.models.vgg import vgg
@@ -54,11 +56,15 @@ MODELS: dict[str, Architecture] = {
     "resnet18": Architecture(resnet18),
     "preactresnet18": Architecture(preactresnet18),
     "wideresnet28-10": Architecture(wideresnet28_10),
+    "dcgan": Architecture(dcgan, smallest=SMALLEST),
 }
 
 
 def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelModel:
-    """A network with fresh weights, drawn from torch's global generator; `options` are fields of ModelConfig."""
+    """A network with fresh weights, drawn from torch's global generator; `options` are fields of ModelConfig.
+
+    Beside MODELS there is torchvision:NAME.
+    """
     known = [field.name for field in fields(ModelConfig)]
     if strangers := [option for option in options if option not in known]:
         raise ValueError(f"unknown model option {strangers[0]!r}{did_you_mean(strangers[0], known)}")
@@ -68,6 +74,8 @@ def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelMod
     shares = config.dropout if isinstance(config.dropout, tuple) else None
     given = {name: value for name, value in config.given.items() if shares is None or name != "dropout"}
     net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **given)
+    if config.name.startswith(PREFIX):
+        return PixelModel(net, spec, config)
     if shares is not None:
         place_dropout(net, shares, name=config.name)
     initialise(net, config.activation or architecture.options.get("activation"))
@@ -75,6 +83,9 @@ def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelMod
 
 
 def _find(name: str) -> Architecture:
+    if name.startswith(PREFIX):
+        # As torchvision has it, initial weights included.
+        return Architecture(lambda _, outputs: network(name, classes=outputs))
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}{did_you_mean(name, MODELS)}")
     return MODELS[name]

@@ -1,6 +1,7 @@
 """What things are called in MLflow, whose names must not hold @ = ( ) or a comma and whose steps are whole numbers.
 
 fit/valid_accuracy ...            step = epoch
+gan/generator_loss ...            the same of a pre-training
 clean/f1_macro ...                every scalar of the report on untouched images
 attacked/linf_8/f1_macro ...      the same on the worst of all attacks, eps 8/255
 curve/worst_linf                  robust accuracy; step = eps in 1/255 for linf, in 1/1000 for l2 and l1
@@ -18,10 +19,13 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robustcnn.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking.records import Point
+
+if TYPE_CHECKING:
+    from robustcnn.train.gan_metrics import GanMetrics
 
 LONGEST_KEY = 250
 LONGEST_PARAM = 6_000
@@ -56,12 +60,14 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def epoch_points(metrics: EpochMetrics) -> tuple[Point, ...]:
+def epoch_points(metrics: EpochMetrics | GanMetrics) -> tuple[Point, ...]:
     """Every number of the epoch that there is."""
+    family = "fit" if isinstance(metrics, EpochMetrics) else "gan"
     values = {each.name: getattr(metrics, each.name) for each in fields(metrics) if each.name not in ("epoch", "best")}
-    values["train_over_valid"] = metrics.train_over_valid
+    if isinstance(metrics, EpochMetrics):
+        values["train_over_valid"] = metrics.train_over_valid
     known = {key: value for key, value in values.items() if value is not None}
-    return tuple(Point(key=f"fit/{key}", value=value, step=metrics.epoch) for key, value in known.items())
+    return tuple(Point(key=f"{family}/{key}", value=value, step=metrics.epoch) for key, value in known.items())
 
 
 def report_points(report: RobustnessReport, *, suffix: str = "") -> tuple[Point, ...]:

@@ -19,6 +19,7 @@ from robustcnn.tracking.tracker import Status, Tracker
 
 if TYPE_CHECKING:
     from robustcnn.data.resident import ResidentDataset
+    from robustcnn.train.gan_metrics import GanMetrics
 
 EXPERIMENT = "robustcnn"
 
@@ -56,7 +57,7 @@ class SpooledTracker(Tracker):
         used = Data(name=data.name, digest=data.fingerprint, context=context, profile=json.dumps(profile))
         self._put(Record(what="data", data=used))
 
-    def epoch(self, metrics: EpochMetrics) -> None:
+    def epoch(self, metrics: EpochMetrics | GanMetrics) -> None:
         if metrics.epoch not in self._epochs:
             self._epochs.add(metrics.epoch)
             self._put(Record(what="epoch", points=epoch_points(metrics)))

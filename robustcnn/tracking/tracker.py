@@ -11,6 +11,7 @@ from robustcnn.results import EpochMetrics, RobustnessReport
 
 if TYPE_CHECKING:
     from robustcnn.data.resident import ResidentDataset
+    from robustcnn.train.gan_metrics import GanMetrics
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -27,7 +28,7 @@ class Tracker:
     def data(self, data: ResidentDataset, context: str) -> None:
         """A data set that the run uses, and what for: training, validation, test."""
 
-    def epoch(self, metrics: EpochMetrics) -> None:
+    def epoch(self, metrics: EpochMetrics | GanMetrics) -> None:
         """An epoch; one that was told before is passed over, so a resumed run may tell its whole history."""
 
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:

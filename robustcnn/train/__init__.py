@@ -4,6 +4,8 @@ from robustcnn.train.adversarial import Adversarial as Adversarial
 from robustcnn.train.adversarial import Fast as Fast
 from robustcnn.train.adversarial import Mixture as Mixture
 from robustcnn.train.free import Free as Free
+from robustcnn.train.gan import pretrain as pretrain
+from robustcnn.train.gan_settings import GanConfig as GanConfig
 from robustcnn.train.loop import fit as fit
 from robustcnn.train.objectives import Standard as Standard
 from robustcnn.train.optim import OptimConfig as OptimConfig

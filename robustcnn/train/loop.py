@@ -47,12 +47,15 @@ def fit(
         compiled=compiled,
         progress=progress,
     )
-    journal = Journal(folder, training) if folder is not None else None
-    if journal is not None and resume:
-        journal.restore()
-    while not training.finished:
-        metrics = training.epoch()
-        if journal is not None:
-            journal.save()
-        yield metrics
+    try:
+        journal = Journal(folder, training) if folder is not None else None
+        if journal is not None and resume:
+            journal.restore()
+        while not training.finished:
+            metrics = training.epoch()
+            if journal is not None:
+                journal.save()
+            yield metrics
+    finally:
+        training.frozen.release()
     model.load_state_dict(training.best_weights)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.plain import did_you_mean
+from robustcnn.train.freezing import head_of
 
 OptimizerName = Literal["sgd", "nesterov", "adam", "adamw"]
 Schedule = Literal["constant", "linear", "cosine", "one-cycle", "steps"]
@@ -23,6 +24,8 @@ class OptimConfig:
     """`sgd` (with momentum 0: plain gradient descent), `nesterov`, `adam`, or `adamw` (decays weights by default)."""
     lr: float = 0.05
     """Learning rate; the highest one of a schedule."""
+    trunk_lr: float = 1.0
+    """Of all layers but the last: their learning rate as a share of `lr`, say 0.1 for weights learnt before."""
     schedule: Schedule = "one-cycle"
     """`linear` and `cosine` run to lr_end, `one-cycle` rises and falls, `steps` falls at the milestones."""
     lr_end: float = 0.0
@@ -47,6 +50,10 @@ class OptimConfig:
             raise ValueError(f"unknown schedule {self.schedule!r}{did_you_mean(self.schedule, get_args(Schedule))}")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"lr must be a positive number, got {self.lr:g}")
+        if not (self.trunk_lr > 0 and math.isfinite(self.trunk_lr)):
+            raise ValueError(
+                f"trunk_lr must be a positive share of lr, got {self.trunk_lr:g} (fit.freeze stops layers)"
+            )
         if self.lr_end < 0:
             raise ValueError(f"lr_end must not be negative, got {self.lr_end:g}")
         if not 0 <= self.warmup < 1:
@@ -107,25 +114,24 @@ class Optimizer:
     def __init__(self, model: nn.Module, config: OptimConfig, *, total_steps: int) -> None:
         self.config = config
         self.total_steps = total_steps
-        self.weights = weights_of(model)
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        # Trunk and head in the order of the parameters, so that their number names a parameter with one group or two.
+        self.factors = (1.0,) if config.trunk_lr == 1 else (config.trunk_lr, 1.0)
+        groups = [{"params": group} for group in self._groups(model)]
         if config.name in ("adam", "adamw"):
-            self.torch: torch.optim.Optimizer = torch.optim.Adam(parameters, betas=(config.momentum, 0.999), fused=True)
+            self.torch: torch.optim.Optimizer = torch.optim.Adam(groups, betas=(config.momentum, 0.999), fused=True)
         else:
             nesterov = config.name == "nesterov"
-            self.torch = torch.optim.SGD(parameters, lr=1.0, momentum=config.momentum, nesterov=nesterov, fused=True)
+            self.torch = torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, nesterov=nesterov, fused=True)
 
     def step(self, number: int) -> float:
         """Take step `number` (counted from 0) and clear the gradients; gives its learning rate."""
         # The first step uses the schedule's start and the last one exactly its end.
         progress = number / max(1, self.total_steps - 1)
         rate, momentum = self.config.lr_at(progress), self.config.momentum_at(progress)
-        (group,) = self.torch.param_groups
-        group["lr"] = rate
-        group.update({"betas": (momentum, 0.999)} if "betas" in group else {"momentum": momentum})
-        if self.config.decay:
-            with torch.no_grad():
-                torch._foreach_mul_(self.weights, 1 - rate * self.config.decay)
+        for group, factor in zip(self.torch.param_groups, self.factors, strict=True):
+            group["lr"] = factor * rate
+            group.update({"betas": (momentum, 0.999)} if "betas" in group else {"momentum": momentum})
+            self._decay(group["params"], factor * rate)
         self.torch.step()
         self.torch.zero_grad(set_to_none=True)
         return rate
@@ -142,7 +148,7 @@ class Optimizer:
 
     def load_state(self, tensors: dict[str, Tensor]) -> None:
         entries: dict[int, dict[str, Tensor]] = {}
-        parameters = self.torch.param_groups[0]["params"]
+        parameters = [parameter for group in self.torch.param_groups for parameter in group["params"]]
         for name, tensor in tensors.items():
             index, key = name.split(".", 1)
             parameter = parameters[int(index)]
@@ -150,3 +156,17 @@ class Optimizer:
             laid_out = torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor
             entries.setdefault(int(index), {})[key] = laid_out
         self.torch.load_state_dict({"state": entries, "param_groups": self.torch.state_dict()["param_groups"]})
+
+    def _groups(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        moving = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        if len(self.factors) == 1:
+            return [list(moving.values())]
+        head = head_of(model)
+        in_head = [name.rpartition(".")[0] == head for name in moving]
+        return [[each for each, mine in zip(moving.values(), in_head, strict=True) if mine == part] for part in (0, 1)]
+
+    @torch.no_grad()
+    def _decay(self, parameters: list[nn.Parameter], rate: float) -> None:
+        weights: list[Tensor] = [parameter for parameter in parameters if parameter.ndim > 1]
+        if weights and self.config.decay:
+            torch._foreach_mul_(weights, 1 - rate * self.config.decay)

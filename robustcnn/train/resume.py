@@ -7,6 +7,7 @@ from typing import Any
 
 from robustcnn.checkpoint import StoredFile, read_page, read_tensors, write_page, write_tensors
 from robustcnn.plain import to_plain
+from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training
 
 
@@ -42,7 +43,7 @@ class Journal:
     def restore(self) -> None:
         """Put the training where the folder's checkpoint left it."""
         training, page = self.training, read_page(self.folder)
-        _refuse_changes(page.fit, to_plain(training.config), self.folder)
+        refuse_changes(_completed(page.fit, to_plain(FitConfig())), to_plain(training.config), self.folder)
         if page.data != training.train.fingerprint:
             raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
         device = training.train.device
@@ -60,10 +61,17 @@ def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _refuse_changes(old: dict[str, Any], new: dict[str, Any], folder: Path, where: str = "") -> None:
+def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """What an earlier version wrote, with the options that it did not have yet at their defaults."""
+    tables = {key: _completed(value, defaults.get(key) or {}) for key, value in old.items() if isinstance(value, dict)}
+    return defaults | old | tables
+
+
+def refuse_changes(old: dict[str, Any], new: dict[str, Any], folder: Path, where: str = "") -> None:
+    """A resumed training keeps its config."""
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), dict):
-            _refuse_changes(old[key], value, folder, f"{where}{key}.")
+            refuse_changes(old[key], value, folder, f"{where}{key}.")
         elif old.get(key) != value:
             raise ValueError(
                 f"cannot resume {folder}: it was started with {where}{key} = {old.get(key)!r}, not {value!r} "

@@ -11,6 +11,7 @@ from robustcnn.results import MONITORS
 from robustcnn.threat import ThreatModel
 from robustcnn.train.adversarial import Adversarial, Fast, Mixture
 from robustcnn.train.free import Free
+from robustcnn.train.freezing import check_freeze
 from robustcnn.train.objectives import Standard
 from robustcnn.train.optim import OptimConfig
 from robustcnn.train.trades import Mart, Trades
@@ -35,6 +36,9 @@ class FitConfig:
     """lambda of the penalty lambda/m * sum |w|, m being the number of training examples."""
     l2: float = 0.0
     """lambda of the penalty lambda/m * sum w^2."""
+    freeze: str = "none"
+    """Layers that stay as they are, batch norm included: none, features (all but the last) or first:K (the first K
+    with weights)."""
     clip: float | None = None
     """Largest norm of the whole gradient; longer ones are scaled down to it."""
     ema: float | None = None
@@ -61,6 +65,7 @@ class FitConfig:
             raise ValueError(f"batch_size must be at least 1 or 'full', got {self.batch_size}")
         if min(self.l1, self.l2) < 0:
             raise ValueError(f"l1 and l2 must not be negative, got {self.l1:g} and {self.l2:g}")
+        check_freeze(self.freeze)
         if self.clip is not None and not self.clip > 0:
             raise ValueError(f"clip must be positive, got {self.clip:g} (leave it out for no clipping)")
         if self.ema is not None and not 0 < self.ema < 1:

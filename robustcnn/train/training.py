@@ -21,6 +21,7 @@ from robustcnn.results import EpochMetrics, is_better
 from robustcnn.runtime import Precision, autocast, derived_seed, global_seed, seeded
 from robustcnn.train.averaging import Averaged
 from robustcnn.train.awp import perturbed_weights
+from robustcnn.train.freezing import Frozen
 from robustcnn.train.objectives import Loss, Scorer, Stage, begin
 from robustcnn.train.optim import Optimizer
 from robustcnn.train.penalties import Penalties
@@ -59,6 +60,7 @@ class Training:
         self.batches_per_epoch = len(train) // self.batch_size + (len(train) % self.batch_size > self.drop_last)
         self.steps_per_epoch = self.batches_per_epoch * getattr(config.objective, "replays", 1)
         self.total_steps = config.epochs * self.steps_per_epoch
+        self.frozen = Frozen(model, config.freeze)
         self.optimizer = Optimizer(model, config.optim, total_steps=self.total_steps)
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=len(train))
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
@@ -149,6 +151,7 @@ class Training:
         losses: list[Tensor] = []
         total = 0.0
         self.model.train()
+        self.frozen.hold()
         for step, (images, labels) in enumerate(self._batches(epoch, generator), start=first):
             images = images.contiguous(memory_format=torch.channels_last)
             losses.append(self._descend(scorer(images, labels, generator, progress=step / self.total_steps), labels))

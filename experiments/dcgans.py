@@ -1,0 +1,49 @@
+"""What the experiments on DCGANs share: pre-trained pairs of networks that are kept, and splits of few labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+from robustcnn import ResidentDataset, load
+from robustcnn.data.sources import DataConfig
+from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
+from robustcnn.runtime import global_seed, seeded
+from robustcnn.train.gan import pretrain
+from robustcnn.train.gan_checkpoint import PAGE
+from robustcnn.train.gan_settings import GanConfig
+
+BATCH = 64
+
+
+class Labelled(NamedTuple):
+    """The examples whose labels are known: most to train on, a fifth to pick the best epoch."""
+
+    train: ResidentDataset
+    validation: ResidentDataset
+
+
+def labelled(data: str, count: int, seed: int) -> Labelled:
+    """`count` labelled examples, or all of them for 0."""
+    train, _, _ = load(DataConfig(name=data))
+    known = train.sample(min(count, len(train)), generator=seeded(seed)) if count else train
+    return Labelled(*known.split(0.2, generator=seeded(seed)))
+
+
+def pretrained(folder: Path, data: str, *, width: float, steps: int, seed: int) -> Path:
+    """The folder of a DCGAN that saw all training images of `data`; one that is there already is used again."""
+    train, _, _ = load(DataConfig(name=data))
+    epochs = epochs_of(steps, len(train), GanConfig().batch_size)
+    place = folder / f"{data}-width-{width:g}-epochs-{epochs}-seed-{seed}"
+    config = DcganConfig(width=width)
+    with global_seed(seed):
+        pair = Generator(train.spec, config), discriminator(train.spec, config)
+    settings = GanConfig(epochs=epochs, seed=seed, samples=min(500, len(train)))
+    list(pretrain(*pair, train, settings, folder=place, resume=(place / PAGE).is_file(), progress=False))
+    return place
+
+
+def epochs_of(steps: int, examples: int, batch: int = BATCH) -> int:
+    """So many passes that there are about `steps` steps."""
+    return max(1, round(steps / math.ceil(examples / batch)))
