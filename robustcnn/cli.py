@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
 
-if TYPE_CHECKING:
-    from robustcnn.runs import Trained
+from robustcnn.stopping import Stopped, plain_warnings, terminating
 
 # Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
-
-
-class Stopped(BaseException):
-    """The process was asked to end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         print(_overview())
         return 0
     try:
-        with _terminating(), _plain_warnings():
+        with terminating(), plain_warnings():
             _verb(arguments[0]).run(arguments[1:])
     except (ValueError, OSError) as problem:
         return _fail(problem, 2)
@@ -62,32 +53,6 @@ def _fail(problem: BaseException, status: int) -> int:
     return status
 
 
-@contextlib.contextmanager
-def _terminating() -> Iterator[None]:
-    """Inside the block SIGTERM unwinds the stack, as Ctrl-C does."""
-
-    def stop(*_: object) -> NoReturn:
-        raise Stopped
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Inside the block a warning is one line for the user, not a place in the source."""
-
-    def show(message: Warning | str, *_: object) -> None:
-        print(f"robustcnn: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show  # type: ignore[assignment]
-        yield
-
-
 def _overview() -> str:
     verbs = "\n".join(f"  {name:<10} {verb.says}" for name, verb in VERBS.items())
     return (
@@ -107,49 +72,15 @@ def _version(_: list[str]) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    from robustcnn import runs
-    from robustcnn.config import TrainConfig, preset, presets_table, read_toml
-    from robustcnn.options import parse, take
+    from robustcnn.fitting_verbs import train
 
-    resumed, rest = take(arguments, "--resume")
-    if resumed is not None:
-        kept, rest = take(rest, "--runs")
-        if rest:
-            raise ValueError(f"--resume keeps the run's own config: {' '.join(rest)} cannot be given with it")
-        folder = Path(kept) if kept else TrainConfig().runs
-        with _resumable(resumed, folder):
-            _report(runs.resume(resumed, folder, say=_say))
-        return
-    named = bool(arguments) and not arguments[0].startswith("-")
-    base = preset(arguments[0]) if named else TrainConfig()
-    file, rest = take(arguments[named:], "--config")
-    text = (
-        "Train a classifier; keep its best and its last weights.\n\n"
-        "usage: robustcnn train [PRESET] [--config FILE.toml] [OPTIONS]\n"
-        f"       robustcnn train --resume RUN [--runs FOLDER]\n\npresets:\n{presets_table()}"
-    )
-    base = base if file is None else read_toml(Path(file), base)
-    config = runs.named(parse(TrainConfig, rest, verb="train", text=text, default=base))
-    with _resumable(config.name, config.runs):
-        _report(runs.train(config, say=_say))
+    train(arguments, say=_say)
 
 
-@contextlib.contextmanager
-def _resumable(name: str, runs: Path) -> Iterator[None]:
-    """Say how to go on when the training inside the block is stopped."""
-    try:
-        yield
-    except (KeyboardInterrupt, Stopped):
-        print(f"\nstopped; continue with: robustcnn train --resume {name} --runs {runs}", file=sys.stderr)
-        raise
+def _pretrain(arguments: list[str]) -> None:
+    from robustcnn.fitting_verbs import pretrain
 
-
-def _report(trained: Trained) -> None:
-    best, last = trained.best, trained.last
-    _say(
-        f"test accuracy {100 * best.accuracy:.2f} % with the best epoch's weights, {100 * last.accuracy:.2f} % with "
-        f"the last ({best.count:,} images); kept in {trained.folder}"
-    )
+    pretrain(arguments, say=_say)
 
 
 def _data(arguments: list[str]) -> None:
@@ -179,8 +110,6 @@ def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from dataclasses import replace
-
     from robustcnn.comparison import page
     from robustcnn.evaluation import EvaluateConfig, evaluate_model
     from robustcnn.options import Problem, parse, take
@@ -239,14 +168,24 @@ def _demo(arguments: list[str]) -> None:
     from robustcnn.demo import DemoVerb, demo
     from robustcnn.options import parse
 
-    text = "Train four small CNNs on the embedded digits (plain, regularised, augmented, adversarial), attack, compare."
+    text = (
+        "Train five small CNNs (plain, regularised, augmented, adversarial, DCGAN-initialised), attack them, compare."
+    )
     _say(demo(parse(DemoVerb, arguments, verb="demo", text=text, default=DemoVerb()), say=_say))
 
 
+def _attack(arguments: list[str]) -> None:
+    from robustcnn.attacking import attack_verb
+
+    attack_verb(*_named(arguments), say=_say)
+
+
 VERBS = {
-    "demo": Verb(run=_demo, says="train, attack and compare four small CNNs on embedded data, in about two minutes"),
+    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about two minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
+    "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
     "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
+    "attack": Verb(run=_attack, says="adversarial versions of your pictures, panda to gibbon: a figure, and files"),
     "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
     "ui": Verb(run=_ui, says="MLflow's web page on the runs, with links to their curves"),
     "sync": Verb(run=_sync, says="upload what MLflow missed while it could not be reached"),

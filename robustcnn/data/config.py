@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustcnn.data.folder import Framing
+from robustcnn.data.picture import Framing
 from robustcnn.plain import did_you_mean
 
 NAMES = ("digits", "signs", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")

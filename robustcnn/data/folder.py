@@ -7,16 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from robustcnn.data.picture import Framing, framed, read_picture
 from robustcnn.data.raw import Array, resident
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.runtime import seeded
 
-Framing = Literal["crop", "squash"]
 LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 PARTS = ("train", "validation", "test")
 
@@ -55,19 +53,8 @@ def _part(folder: Path, classes: tuple[str, ...], *, size: int, framing: Framing
 
 
 def _picture(path: Path, *, size: int, framing: Framing) -> Array:
-    """RGB pixels (size, size, 3), upright as the camera meant it, on white where transparent."""
-    try:
-        with Image.open(path) as opened:
-            # A JPEG decoder shrinks by 2, 4 or 8 almost for free; twice the final size is kept for the resizing.
-            opened.draft("RGB", (2 * size, 2 * size))
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that Pillow can read ({error}); remove or mend it") from None
-    paper = Image.new("RGBA", upright.size, "white")
-    flat = Image.alpha_composite(paper, upright).convert("RGB")
-    if framing == "crop":
-        return np.asarray(ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR))
-    return np.asarray(flat.resize((size, size), Image.Resampling.BILINEAR))
+    """RGB pixels (size, size, 3)."""
+    return np.asarray(framed(read_picture(path, around=size), size, framing))
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -166,3 +166,16 @@ def test_a_dollar_in_a_name_is_no_formula() -> None:
 def test_the_same_values_give_the_same_file() -> None:
     first, second = (plots.png(plots.loss_curve(make_history(3))) for _ in range(2))
     assert first == second
+
+
+def test_training_effects_stand_at_mean_and_deviation_a_row_each() -> None:
+    ways = {"plain": {0.0: [0.9, 0.8], 0.1: [0.0, 0.0]}, "hardened": {0.0: [0.7, 0.7], 0.1: [0.5, 0.6]}}
+    (axes,) = plots.training_effects(ways).axes
+    clean, attacked = axes.containers
+    np.testing.assert_allclose(clean.lines[0].get_xydata(), [[0.85, 0], [0.7, 1]])
+    np.testing.assert_allclose(attacked.lines[0].get_xydata(), [[0.0, 0], [0.55, 1]])
+    (bars,) = attacked.lines[2]
+    np.testing.assert_allclose(bars.get_segments()[1], [[0.55 - 0.5**0.5 / 10, 1], [0.55 + 0.5**0.5 / 10, 1]])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["plain", "hardened"]
+    with pytest.raises(ValueError, match="accuracies must hold at least one way of training, got none"):
+        plots.training_effects({})

@@ -9,7 +9,13 @@ from robustcnn.report.plots.canvas import png as png
 from robustcnn.report.plots.curves import loss_curve as loss_curve
 from robustcnn.report.plots.curves import robustness_curves as robustness_curves
 from robustcnn.report.plots.curves import smallest_eps as smallest_eps
+from robustcnn.report.plots.equation import Equation as Equation
+from robustcnn.report.plots.equation import equation as equation
 from robustcnn.report.plots.examples import gallery as gallery
+from robustcnn.report.plots.gan_curves import gan_curves as gan_curves
 from robustcnn.report.plots.heat_maps import confusion as confusion
 from robustcnn.report.plots.heat_maps import corruptions as corruptions
 from robustcnn.report.plots.heat_maps import transfer as transfer
+from robustcnn.report.plots.linear import error_along as error_along
+from robustcnn.report.plots.linear import logits_along as logits_along
+from robustcnn.report.plots.training_effects import training_effects as training_effects
