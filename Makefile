@@ -8,7 +8,7 @@ SETUP := $(VENV)/.complete
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test check notebooks format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -25,9 +25,14 @@ check: $(SETUP) ## format, lint, types, fast tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow and not data"
 
+notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
+	$(BIN)/jupytext --quiet --sync notebooks/*.py
+	$(BIN)/jupyter nbconvert --execute --to html --output-dir mlruns/notebooks notebooks/*.ipynb
+
 format: $(SETUP) ## rewrite the sources in house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/jupytext --quiet --sync notebooks/*.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
