@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from robustcnn.data.augment import Augment
 from robustcnn.data.balance import Balance
@@ -15,6 +16,8 @@ from robustcnn.runtime import DeviceName, Precision
 from robustcnn.threat import ThreatModel
 from robustcnn.train import Adversarial, Fast, FitConfig, OptimConfig, Standard, Trades
 from robustcnn.train.settings import AnyObjective
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +30,11 @@ class TrainConfig:
     """Folder that holds the runs, one folder each."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=lambda: ModelConfig(name="smallcnn"))
+    init_from: str = ""
+    """Start from these weights: a run, a checkpoint's or a pre-training's folder, or torchvision:NAME; its architecture
+    is taken where no --model option says otherwise."""
+    weights: Path | None = None
+    """For torchvision:NAME: the file of its weights; else the one in torchvision's cache."""
     fit: FitConfig = field(default_factory=FitConfig)
     balance: Balance = "none"
     """What to do about rare classes in the training part."""
@@ -50,7 +58,7 @@ class TrainConfig:
             raise ValueError(f"name must be a plain folder name, got {self.name!r} (--runs says where runs are kept)")
 
 
-def read_toml(path: Path, base: TrainConfig) -> TrainConfig:
+def read_toml(path: Path, base: T) -> T:
     """`base` with what the file says instead; tables are named as the options are: [fit.optim] lr = 0.1."""
     try:
         plain = tomllib.loads(path.read_text())
@@ -59,7 +67,7 @@ def read_toml(path: Path, base: TrainConfig) -> TrainConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise ValueError(f"--config {path} is not TOML: {problem}") from None
     try:
-        return from_plain(TrainConfig, plain, base=base)
+        return from_plain(type(base), plain, base=base)
     except ValueError as problem:
         raise ValueError(f"--config {path}: {problem}") from None
 
@@ -104,18 +112,27 @@ def _cifar10(objective: AnyObjective, *, epochs: int, awp: float = 0.0) -> Train
         ema=0.999,
         awp=awp,
     )
-    return _recipe("cifar10", ModelConfig(name="preactresnet18"), fit, precision="bf16")
+    return _recipe("cifar10", ModelConfig(name="preactresnet18"), fit)
 
 
-def _small(data: str, objective: Adversarial | Fast | Trades, *, epochs: int, width: float = 1.0) -> TrainConfig:
-    """For either MNIST; a large eps is learnt only where it grows."""
+def _small(data: str, objective: Adversarial | Fast | Trades, *, epochs: int, mirror: bool = False) -> TrainConfig:
+    """For either MNIST; a large eps is learnt only where it grows, and best while the learning rate is high."""
     fit = FitConfig(
         epochs=epochs,
         batch_size=64,
-        optim=OptimConfig(name="adam", lr=1e-3, schedule="one-cycle"),
-        objective=replace(objective, warmup=0.4),
+        optim=OptimConfig(name="adam", lr=2e-3, schedule="cosine", warmup=0.05),
+        augment=Augment(mirror=mirror),
+        objective=replace(objective, warmup=0.1),
+        ema=0.999,
     )
-    return _recipe(data, ModelConfig(name="smallcnn", width=width), fit, precision="bf16")
+    return _recipe(data, ModelConfig(name="smallcnn", width=0.5), fit)
+
+
+def _quick_signs(objective: Standard | Adversarial, *, epochs: int) -> TrainConfig:
+    optim = OptimConfig(name="adam", lr=3e-3, schedule="cosine", warmup=0.05)
+    fit = FitConfig(epochs=epochs, batch_size=64, optim=optim, objective=objective, watch=300)
+    data = DataConfig(name="signs", drawn=4000)
+    return TrainConfig(data=data, model=ModelConfig(name="smallcnn", width=0.25), fit=fit)
 
 
 _ONE_CYCLE = OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle")
@@ -201,7 +218,6 @@ PRESETS = {
                 objective=Standard(label_smoothing=0.1),
                 ema=0.999,
             ),
-            precision="bf16",
         ),
     ),
     "digits-quick-robust": Preset(
@@ -217,21 +233,29 @@ PRESETS = {
             ),
         ),
     ),
+    "signs-quick": Preset(
+        says="a small CNN on the embedded road signs: seconds",
+        config=_quick_signs(Standard(), epochs=8),
+    ),
+    "signs-quick-robust": Preset(
+        says="the same against linf 8/255: a minute",
+        config=_quick_signs(Adversarial(threat=_linf(8 / 255), steps=3, warmup=0.2), epochs=14),
+    ),
     "mnist-madry": Preset(
         says="PGD training (Madry et al. 2018) on MNIST against linf 0.3",
-        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=10), epochs=20),
+        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=5), epochs=10),
     ),
     "mnist-fast": Preset(
         says="PGD training of three long steps on MNIST against linf 0.3, against which one step does not help",
-        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=3, step_size=0.15), epochs=8, width=0.5),
+        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=3, step_size=0.15), epochs=8),
     ),
     "fashion-trades": Preset(
         says="TRADES on Fashion-MNIST against linf 0.1",
-        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=7, beta=3.0), epochs=20),
+        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=5, beta=3.0), epochs=16, mirror=True),
     ),
     "fashion-fast": Preset(
         says="one-step training on Fashion-MNIST against linf 0.1",
-        config=_small("fashion-mnist", Fast(threat=_linf(0.1), noise=1.0), epochs=10),
+        config=_small("fashion-mnist", Fast(threat=_linf(0.1), noise=1.0), epochs=10, mirror=True),
     ),
     "signs-pgd": Preset(
         says="PGD training on the embedded road signs against linf 8/255",
@@ -244,7 +268,6 @@ PRESETS = {
                 augment=Augment(shift=3, brightness=0.2),
                 objective=Adversarial(threat=_linf(8 / 255), steps=5, warmup=0.3),
             ),
-            precision="bf16",
         ),
     ),
     "cifar10-fast": Preset(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from robustcnn import runs
+from robustcnn import pretrain_config, runs
 from robustcnn.comparison import CompareVerb, compare
 from robustcnn.config import TrainConfig, preset
 from robustcnn.data.augment import Augment
 from robustcnn.evaluation import EvaluateConfig, evaluate_model
+from robustcnn.models import ModelConfig
+from robustcnn.pretrain_config import PretrainConfig
+from robustcnn.pretraining import pretrain_run
 from robustcnn.runs import Say
 from robustcnn.victim import find
 
@@ -20,31 +24,50 @@ class DemoVerb:
 
     runs: Path = Path("mlruns/checkpoints")
     """Folder that holds the runs, one folder each."""
-    epochs: int = 8
-    """Of each of the trainings."""
+    data: Literal["digits", "signs"] = "digits"
+    """Grey digits, or road signs in colour, which take a few minutes longer."""
+    epochs: int | None = None
+    """Of each of the trainings; each one's own number when not given."""
     count: int = 200
     """Test pictures that are attacked."""
     out: Path = Path("mlruns/comparison")
     """Folder for report.html, report.md and report.csv."""
 
 
-def configs(options: DemoVerb) -> dict[str, TrainConfig]:
-    """Trainings that differ in one thing each."""
-    base = replace(preset("digits-quick"), runs=options.runs)
-    base = replace(base, fit=replace(base.fit, epochs=options.epochs))
-    robust = replace(preset("digits-quick-robust"), runs=options.runs)
-    return {
+def pretraining(options: DemoVerb) -> PretrainConfig:
+    """A small DCGAN, for a few seconds."""
+    base = pretrain_config.preset("digits-dcgan")
+    fit = replace(base.fit, epochs=options.epochs or 6, samples=200)
+    model, data = replace(base.model, width=1 / 8), preset(f"{options.data}-quick").data
+    return replace(base, name=f"demo-gan-{runs.stamp()}", runs=options.runs, data=data, model=model, fit=fit)
+
+
+def configs(options: DemoVerb, gan: str) -> dict[str, TrainConfig]:
+    """Trainings that differ in one thing each; the last one has another network too, that of the DCGAN named `gan`."""
+    base, robust = (preset(f"{options.data}-quick{kind}") for kind in ("", "-robust"))
+    moved = Augment(shift=2, rotate=10, rescale=0.1)
+    ways = {
         "plain": base,
         "regularised": replace(base, model=replace(base.model, dropout=0.5), fit=replace(base.fit, l1=0.002, l2=0.1)),
-        "augmented": replace(base, fit=replace(base.fit, augment=Augment(shift=2, rotate=10, rescale=0.1))),
-        "adversarial": replace(robust, fit=replace(robust.fit, epochs=options.epochs)),
+        "augmented": replace(base, fit=replace(base.fit, augment=moved)),
+        "adversarial": robust,
+        "dcgan-initialised": replace(base, model=ModelConfig(name="dcgan", width=1 / 8), init_from=gan),
     }
+    return {kind: _adapted(config, options) for kind, config in ways.items()}
+
+
+def _adapted(config: TrainConfig, options: DemoVerb) -> TrainConfig:
+    fit = config.fit if options.epochs is None else replace(config.fit, epochs=options.epochs)
+    return replace(config, runs=options.runs, fit=fit)
 
 
 def demo(options: DemoVerb, *, say: Say) -> str:
     """Train, attack, check and compare; gives the table, and where to look."""
-    names = []
-    for kind, config in configs(options).items():
+    names: list[str] = []
+    gan = pretraining(options)
+    say("\n== a DCGAN, whose discriminator one of them starts from ==")
+    pretrain_run(gan, say=say)
+    for kind, config in configs(options, gan.name).items():
         say(f"\n== {kind} ==")
         names.append(f"demo-{kind}-{runs.stamp()}")
         runs.train(replace(config, name=names[-1]), say=say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
@@ -55,15 +56,24 @@ def _tables(value: Any, path: str = "") -> Iterator[tuple[str, Any, dict[str, ty
 
 
 def _with_whole_paths(default: Any, arguments: Sequence[str]) -> list[str]:
-    """--objective.beta for --fit.objective.beta: the last name of a table will do where no other has the same."""
-    tails = [(path.rpartition(".")[2], path) for path, *_ in _tables(default)]
-    paths = {tail: path for tail, path in tails if [name for name, _ in tails].count(tail) == 1}
+    """--objective.beta for --fit.objective.beta, --freeze for --fit.freeze: the last name will do where it is alone."""
+    tails = [(path.rpartition(".")[2], path) for path in _inner_paths(default)]
+    counts = Counter([tail for tail, _ in tails] + [field.name for field in fields(default)])
+    paths = {tail: path for tail, path in tails if counts[tail] == 1}
 
     def whole(word: str) -> str:
         tail = re.match(r"--([\w-]+)(?=[.=]|$)", word)
-        return f"--{paths[tail[1]]}{word[tail.end() :]}" if tail and tail[1] in paths else word
+        path = paths.get(tail[1].replace("-", "_")) if tail else None
+        return f"--{path}{word[tail.end() :]}" if tail and path else word
 
     return [whole(word) for word in arguments]
+
+
+def _inner_paths(default: Any) -> Iterator[str]:
+    """Of the tables inside, and of what is in them."""
+    for path, value, _ in _tables(default):
+        yield path
+        yield from (f"{path}.{field.name}" for field in fields(value) if not is_dataclass(getattr(value, field.name)))
 
 
 def _choose(default: T, arguments: Sequence[str], verb: str) -> tuple[T, list[str], str]:
@@ -107,7 +117,7 @@ def _explained(path: str, kind: type, kinds: dict[str, type], verb: str) -> str:
         f"\n\n--{path} NAME, or --{tail} NAME, where NAME is one of\n" + "\n".join(lines) + "\n\n"
         f"Below are the options of {kind_name(kind)}; those of another: robustcnn {verb} --{tail} NAME --help. "
         f"A change of {tail} keeps the options that both know. As here, the last part of a path is enough where it is "
-        "the only one of that name: --optim.lr, --augment.mirror, --threat.eps."
+        "the only one of that name: --epochs, --optim.lr, --augment.mirror, --threat.eps."
     )
 
 

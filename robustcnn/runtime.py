@@ -27,16 +27,17 @@ def pick_device(name: DeviceName | str = "auto") -> torch.device:
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:
-    """`precision`, or with a warning fp32 on a processor without bf16, which would work it out twenty times slower."""
-    if precision == "fp32" or device.type != "cpu" or _has_bf16():
-        return precision
-    warnings.warn("bf16: this processor has no instructions for it; working in fp32 instead", stacklevel=3)
-    return "fp32"
+    """`precision`, or fp32 on a processor without bf16, which would work it out twenty times slower."""
+    return precision if precision == "fp32" or device.type != "cpu" or _has_bf16() else "fp32"
 
 
 @cache
 def _has_bf16() -> bool:
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    """Whether this processor has; if not, its user is told, once."""
+    found = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not found:
+        warnings.warn("bf16: this processor has no instructions for it; working in fp32 instead", stacklevel=3)
+    return found
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from robustcnn.cli import VERBS, main
-from robustcnn.config import PRESETS, TrainConfig, read_toml
-from robustcnn.options import parse
+from robustcnn.config import PRESETS, TrainConfig, preset, read_toml
+from robustcnn.options import Problem, parse
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.threat import ThreatModel
 from robustcnn.train import OBJECTIVES, Trades
@@ -112,6 +112,19 @@ def test_an_objective_is_chosen_by_name_by_short_or_whole_paths(asked: list[str]
     assert config.fit.optim.lr == 0.01
 
 
+def test_the_last_part_of_an_options_path_is_enough_where_it_is_the_only_one() -> None:
+    asked = ["--freeze", "first:1", "--epochs", "3", "--batch-size", "7", "--mirror", "--eps=8/255"]
+    config = parse(TrainConfig, asked, verb="train", text="", default=preset("digits-quick-robust"))
+    assert (config.fit.freeze, config.fit.epochs, config.fit.batch_size) == ("first:1", 3, 7)
+    assert config.fit.augment.mirror
+    assert config.fit.objective.threat.eps == 8 / 255  # type: ignore[union-attr]
+
+
+def test_an_option_of_which_there_are_two_has_to_say_which() -> None:
+    with pytest.raises(Problem, match="seed"):
+        parse(TrainConfig, ["--seed", "3"], verb="train", text="", default=preset("digits-quick"))
+
+
 def test_another_objective_keeps_the_presets_threat() -> None:
     base = PRESETS["mnist-madry"].config
     config = parse(TrainConfig, ["--objective", "mart"], verb="train", text="", default=base)
@@ -201,9 +214,9 @@ def test_describe_prints_the_1998_table(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_every_preset_builds_its_model_for_its_kind_of_picture() -> None:
-    for name, preset in PRESETS.items():
-        assert preset.config.fit.epochs >= 1, name
-        assert preset.says
+    for name, entry in PRESETS.items():
+        assert entry.config.fit.epochs >= 1, name
+        assert entry.says
 
 
 def test_help_answers_in_under_two_seconds_and_loads_no_torch() -> None:

@@ -1,0 +1,81 @@
+"""Catastrophic overfitting: provoked at a large eps by one-step training, noticed, and cured.
+
+Epoch by epoch, accuracy of validation images under one step (FGSM) and under many (PGD): where the network has learnt
+to beat the one step, the first stays high and the second collapses; the alarm names the epoch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from dataclasses import replace
+
+import torch
+from bench import machine
+
+from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
+from robustcnn.data.sources import DataConfig
+from robustcnn.results import EpochMetrics
+from robustcnn.runtime import global_seed
+from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast
+
+
+def ways(threat: ThreatModel, epochs: int) -> dict[str, FitConfig]:
+    base = FitConfig(
+        epochs=epochs,
+        batch_size=64,
+        optim=OptimConfig(name="adam", lr=2e-3, schedule="cosine"),
+        objective=Fast(threat=threat),
+        watch=500,
+    )
+    return {
+        "one step": base,
+        "one step, stop": replace(base, on_overfitting="stop"),
+        "one step, roll back": replace(base, on_overfitting="rollback"),
+        "one step, noise": replace(base, objective=Fast(threat=threat, noise=2.0)),
+        "one step, GradAlign": replace(base, objective=Fast(threat=threat, grad_align=0.2)),
+        "PGD of five steps": replace(base, objective=Adversarial(threat=threat, steps=5)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--model", default="smallcnn")
+    parser.add_argument("--width", type=float, default=0.5)
+    parser.add_argument("--eps", type=float, default=0.15, help="linf radius to train for")
+    parser.add_argument("--images", type=int, default=10_000, help="to train on")
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", help="some of the ways")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    train, validation, _ = load(DataConfig(name=args.data, limit=args.images))
+    threat = ThreatModel(norm="linf", eps=args.eps)
+    print(
+        f"{machine()}, torch {torch.__version__}, 1 thread; {args.model} of width {args.width:g}, "
+        f"{len(train):,} images of {args.data}, {threat}, seed {args.seed}; "
+        "FGSM / PGD-10 accuracy of 500 validation images, percent, by epoch\n"
+    )
+    print(f"| way | {' | '.join(map(str, range(1, args.epochs + 1)))} | alarm |\n|{'---|' * (args.epochs + 2)}")
+    for name, config in ways(threat, args.epochs).items():
+        if args.only and name not in args.only:
+            continue
+        with global_seed(args.seed):
+            model = build(args.model, train.spec, width=args.width)
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            history = list(fit(model, train, validation, replace(config, seed=args.seed), progress=False))
+        alarms = [str(each.message) for each in heard if issubclass(each.category, CatastrophicOverfitting)]
+        cells = [*map(_told, history), *[""] * (args.epochs - len(history))]
+        print(f"| {name} | {' | '.join(cells)} | {alarms[0] if alarms else 'none'} |", flush=True)
+
+
+def _told(epoch: EpochMetrics) -> str:
+    assert epoch.fgsm_accuracy is not None
+    assert epoch.robust_accuracy is not None
+    return f"{100 * epoch.fgsm_accuracy:.0f} / {100 * epoch.robust_accuracy:.0f}"
+
+
+if __name__ == "__main__":
+    main()
