@@ -77,6 +77,6 @@ for first, second in [(0, 1), (0, 2), (1, 2)]:
     )
 
 # %% [markdown]
-# **What it means.** Along this direction even a deep network is close to a straight line, and networks of different design share much
+# **What it means.** Along this direction a straight line tells most of what even a deep network does, and networks of different design share much
 # of the direction. That is an explanation of why FGSM works, and a warning: a network that is *not* fooled by one straight step may
 # have learnt to bend just there (see `experiments/16_overfitting.py`), which is why robustness is measured with many steps.

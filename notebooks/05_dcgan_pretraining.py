@@ -26,20 +26,23 @@ from robustcnn.train.gan import pretrain
 from robustcnn.train.gan_settings import GanConfig
 
 train, validation, test = load("digits")
-design = DcganConfig(width=0.125)
+design = DcganConfig(width=0.25)
 with global_seed(0):
     painter, judge = Generator(train.spec, design), discriminator(train.spec, design)
 noise = torch.randn(12, design.latent, generator=seeded(1))
 shown, history = {}, []
-for epoch in pretrain(painter, judge, train, GanConfig(epochs=12, batch_size=32, samples=200), progress=False):
+for epoch in pretrain(
+    painter, judge, train, GanConfig(epochs=14, batch_size=16, lr=1e-4, generator_lr=5e-4, samples=200), progress=False
+):
     history.append(epoch)
-    if epoch.epoch in (1, 3, 6, 12):
+    if epoch.epoch in (1, 4, 8, 14):
         painter.eval()
         with torch.no_grad():
             shown[f"after epoch {epoch.epoch}"] = painter(noise)
 
 # %% [markdown]
-# The same twelve vectors of noise, as the generator draws them while it learns. Twelve short epochs are a beginning, not art.
+# The same twelve vectors of noise, as the generator draws them while it learns. Fourteen epochs are a
+# beginning, not art.
 
 # %%
 picture_rows(shown | {"real": train.images[:12]})
@@ -56,7 +59,7 @@ threat = ThreatModel(norm="linf", eps=0.05)
 images, labels = next(test.batches(200))
 config = FitConfig(epochs=30, batch_size=20, optim=OptimConfig(name="adam", lr=1e-3, schedule="cosine"), watch=0)
 with global_seed(0):
-    starts = {"random": build("dcgan", train.spec, width=0.125), "discriminator": classifier_from(judge, train.spec)}
+    starts = {"random": build("dcgan", train.spec, width=0.25), "discriminator": classifier_from(judge, train.spec)}
 for name, model in starts.items():
     list(fit(model, few, validation, config, progress=False))
     attacked = craft(PGD(steps=10), model, images, labels, threat)

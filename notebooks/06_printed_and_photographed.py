@@ -24,11 +24,11 @@ from robustcnn.evaluate.photo import kurakin_attacks, photographed
 from robustcnn.report.contact_sheet import picture_rows
 from robustcnn.runtime import global_seed, seeded
 
-train, validation, test = load(DataConfig(name="signs", drawn=2400))
+train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):
     model = build("smallcnn", train.spec, width=0.25)
 optim = OptimConfig(name="adam", lr=3e-3, schedule="cosine")
-list(fit(model, train, validation, FitConfig(epochs=6, batch_size=64, optim=optim), progress=False))
+list(fit(model, train, validation, FitConfig(epochs=8, batch_size=64, optim=optim), progress=False))
 print(f"test accuracy {100 * score(model, test).accuracy:.1f} %")
 
 # %% [markdown]

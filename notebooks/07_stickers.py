@@ -26,11 +26,11 @@ from robustcnn.evaluate.stickers import sticker_score
 from robustcnn.report.contact_sheet import picture_rows
 from robustcnn.runtime import global_seed, seeded
 
-train, validation, test = load(DataConfig(name="signs", drawn=3000))
+train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):
     model = build("smallcnn", train.spec, width=0.25)
 optim = OptimConfig(name="adam", lr=3e-3, schedule="cosine")
-list(fit(model, train, validation, FitConfig(epochs=6, batch_size=64, optim=optim), progress=False))
+list(fit(model, train, validation, FitConfig(epochs=8, batch_size=64, optim=optim), progress=False))
 print(f"test accuracy {100 * score(model, test).accuracy:.1f} %")
 
 # %% [markdown]
@@ -48,9 +48,9 @@ picture_rows({"sign": sign[None], "with stickers": sticker.on(sign[None])}, larg
 
 # %%
 found = sticker_score(model, sticker, sign[None], label=label, target=target, channel=street, views=300)
-print(f"bare sign recognised          {found.clean}")
-print(f"with stickers: speed limit 45 {found.targeted}")
-print(f"with stickers: any other sign {found.fooled}")
+print(f"bare sign recognised            {found.clean}")
+print(f"with stickers: speed limit 45   {found.targeted}")
+print(f"with stickers: anything but stop {found.fooled}")
 
 # %%
 views = [street(each.repeat(10, 1, 1, 1), generator=seeded(5)) for each in (sign[None], sticker.on(sign[None]))]

@@ -57,8 +57,8 @@ for name, made in maps.items():
 picture_rows(rows)
 
 # %% [markdown]
-# Which part decides? Cover an 8x8 square with grey, everywhere in turn, and note what happens to the probability of the right
-# class: dark is where covering hurts.
+# Which part decides? Cover an 8x8 square with grey, everywhere in turn, and note what happens to the log-probability of the
+# right class: dark is where covering hurts most, each digit on its own scale.
 
 
 # %%
@@ -68,16 +68,17 @@ def occlusion(picture, label, side=8, step=2):
     for index, (down, across) in enumerate((y, x) for y in places for x in places):
         covered[index, :, down : down + side, across : across + side] = 0.5
     with evaluating(model), torch.no_grad():
-        return model(covered).softmax(1)[:, label].view(1, 1, len(places), len(places))
+        right = model(covered).log_softmax(1)[:, label].view(1, 1, len(places), len(places))
+    return (right - right.min()) / (right.max() - right.min())
 
 
 chosen = [int((labels == digit).nonzero()[0]) for digit in range(8)]
 heat = torch.cat([occlusion(images[index], labels[index]) for index in chosen])
-picture_rows({"digit": images[chosen], "probability": heat})
+picture_rows({"digit": images[chosen], "what decides": heat})
 
 # %% [markdown]
-# And under attack? The distance between the maps of a picture and of its adversarial twin, relative to the maps themselves, grows
-# from layer to layer: a change that nobody sees becomes one that decides.
+# And under attack? The distance between the maps of a picture and of its adversarial twin, relative to the maps themselves: a small part
+# of every convolution, and most of what the logits are made of.
 
 # %%
 attacked = craft(PGD(steps=20), model, images, labels, ThreatModel(norm="linf", eps=0.1))
@@ -94,6 +95,6 @@ for name, (before, after) in zip(["pixels", *(f"layer {n + 1}" for n in range(ha
     print(f"{name:8} changed by {100 * change:5.1f} % of its length")
 
 # %% [markdown]
-# **What it means.** Nothing in the network is broken: each layer amplifies a little what the next one is sensitive to, and the sum
-# is what an attacker finds. **Larger:** replace `"digits"` by `"signs"` or your own `folder:PATH`, and the network by any of
+# **What it means.** Nothing in the network is broken: a change of every map by a little, all in the direction that the next layer is
+# sensitive to, adds up to another answer. **Larger:** replace `"digits"` by `"signs"` or your own `folder:PATH`, and the network by any of
 # `robustcnn describe --help`.

@@ -60,7 +60,7 @@ PRESETS = {
         PretrainConfig(
             data=DataConfig(name="digits"),
             model=DcganConfig(width=0.25),
-            fit=GanConfig(epochs=40, batch_size=32, lr=2e-4, generator_lr=5e-4),
+            fit=GanConfig(epochs=30, batch_size=16, lr=1e-4, generator_lr=5e-4),
         ),
     ),
     "fashion-dcgan": (

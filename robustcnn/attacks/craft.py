@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack, input_gradient
 from robustcnn.attacks.views import CoarseView, FastView, fast_view

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
 from robustcnn.data import ResidentDataset

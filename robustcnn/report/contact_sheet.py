@@ -31,7 +31,7 @@ def picture_rows(rows: Mapping[str, Tensor], *, columns: int = 12, largest: int 
     sheet = Image.new("RGB", (LABEL + max(widths), sum(down for down, _, _ in cells)), "white")
     pen, top = ImageDraw.Draw(sheet), 0
     for (name, pictures), (down, across, factor) in zip(rows.items(), cells, strict=True):
-        pen.text((6, top + down // 2 - 6), name[:24], fill="black")
+        pen.text((6, top + down // 2 - 7), name[:20], fill="black", font_size=13)
         for column, picture in enumerate(_levels(pictures[:columns])):
             sheet.paste(enlarged(picture, factor), (LABEL + column * across, top + GAP // 2))
         top += down

@@ -11,7 +11,7 @@ from typing import get_args
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
