@@ -19,6 +19,7 @@ from robustcnn.files import write_atomically
 from robustcnn.plain import from_plain, to_plain
 
 PLACE = "mlflow.json"
+DATABASE = "sqlite:///"
 ARTIFACTS = "artifacts"
 CHECKPOINT = "checkpoint"
 """Among a run's artifacts: the folder of its checkpoint."""
@@ -30,24 +31,26 @@ class Store:
 
     uri: str
     artifacts: str = ""
-    """Where a new experiment's artifacts go; the server's choice when empty."""
+    """Where a new experiment's artifacts go: beside a database file; the server's choice when empty."""
 
     @classmethod
     def of(cls, runs: Path) -> Store:
         """MLFLOW_TRACKING_URI, else SQLite beside the folder that holds the runs: everything under `mlruns/`."""
-        if uri := os.environ.get("MLFLOW_TRACKING_URI"):
-            return cls(uri=uri)
         runs = runs.absolute()
         root = runs.parent if runs.name == "checkpoints" else runs
-        return cls(uri=f"sqlite:///{root / 'mlflow.db'}", artifacts=(root / ARTIFACTS).as_uri())
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"{DATABASE}{root / 'mlflow.db'}"
+        if not uri.startswith(DATABASE):
+            return cls(uri=uri)
+        # MLflow's own choice would be ./mlruns, wherever one happens to be.
+        return cls(uri=uri, artifacts=(Path(uri.removeprefix(DATABASE)).absolute().parent / ARTIFACTS).as_uri())
 
     @contextmanager
     def first_use(self) -> Iterator[None]:
         """One process at a time inside the block: two that create the same database crash."""
-        if not self.uri.startswith("sqlite:///"):
+        if not self.uri.startswith(DATABASE):
             yield
             return
-        database = Path(self.uri.removeprefix("sqlite:///"))
+        database = Path(self.uri.removeprefix(DATABASE))
         database.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{database}.lock"):
             yield
