@@ -13,7 +13,7 @@ export OMP_NUM_THREADS ?= 1
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-demo: $(SETUP) ## train, attack and compare four small CNNs on embedded data (about two minutes after set-up)
+demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (about two minutes after set-up)
 	$(BIN)/robustcnn demo
 
 test: $(SETUP) ## all tests

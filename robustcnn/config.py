@@ -35,6 +35,8 @@ class TrainConfig:
     is taken where no --model option says otherwise."""
     weights: Path | None = None
     """For torchvision:NAME: the file of its weights; else the one in torchvision's cache."""
+    download: bool = False
+    """For torchvision:NAME: fetch the weights when they are not in the cache."""
     fit: FitConfig = field(default_factory=FitConfig)
     balance: Balance = "none"
     """What to do about rare classes in the training part."""
@@ -238,7 +240,7 @@ PRESETS = {
         config=_quick_signs(Standard(), epochs=8),
     ),
     "signs-quick-robust": Preset(
-        says="the same against linf 8/255: a minute",
+        says="the same against linf 8/255: minutes",
         config=_quick_signs(Adversarial(threat=_linf(8 / 255), steps=3, warmup=0.2), epochs=14),
     ),
     "mnist-madry": Preset(

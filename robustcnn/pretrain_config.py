@@ -56,7 +56,7 @@ def presets_table() -> str:
 
 PRESETS = {
     "digits-dcgan": (
-        "the embedded digits: minutes",
+        "the embedded digits: about a minute",
         PretrainConfig(
             data=DataConfig(name="digits"),
             model=DcganConfig(width=0.25),
@@ -64,7 +64,7 @@ PRESETS = {
         ),
     ),
     "fashion-dcgan": (
-        "Fashion-MNIST: about half an hour on one core",
+        "Fashion-MNIST",
         PretrainConfig(
             data=DataConfig(name="fashion-mnist"), model=DcganConfig(width=0.5), fit=GanConfig(epochs=30, batch_size=64)
         ),

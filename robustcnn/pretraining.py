@@ -16,7 +16,7 @@ from robustcnn.files import write_atomically
 from robustcnn.models.dcgan import Generator, discriminator
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.pretrain_config import PretrainConfig
-from robustcnn.report.samples import sheet
+from robustcnn.report.contact_sheet import sheet
 from robustcnn.runs import Say, provenance, stamp
 from robustcnn.runtime import derived_seed, global_seed, pick_device
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker

@@ -27,7 +27,7 @@ def pick_device(name: DeviceName | str = "auto") -> torch.device:
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:
-    """`precision`, or fp32 on a processor without bf16, which would work it out twenty times slower."""
+    """`precision`, or fp32 on a processor without bf16, which would work it out more than ten times slower."""
     return precision if precision == "fp32" or device.type != "cpu" or _has_bf16() else "fp32"
 
 

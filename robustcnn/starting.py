@@ -65,7 +65,7 @@ def _source(config: TrainConfig) -> Source:
     text = config.init_from
     if text.startswith(("runs:/", "models:/")):
         text = str(fetch_checkpoint(text, config.runs))
-    return read_source(text, config.runs, weights=config.weights)
+    return read_source(text, config.runs, weights=config.weights, download=config.download)
 
 
 def _plain(names: Iterable[str]) -> list[str]:

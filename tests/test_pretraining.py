@@ -19,8 +19,8 @@ from robustcnn.config import read_toml
 from robustcnn.plain import from_plain, to_plain
 from robustcnn.pretrain_config import PRESETS, PretrainConfig
 from robustcnn.pretraining import PICTURES, RECORD
+from robustcnn.report.contact_sheet import sheet
 from robustcnn.report.plots import gan_curves, png
-from robustcnn.report.samples import sheet
 from robustcnn.results import EpochMetrics
 from robustcnn.tracking import Tracker, read_place
 from robustcnn.tracking.names import epoch_points
@@ -54,7 +54,7 @@ def test_a_run_leaves_networks_pictures_and_curves(tmp_path: Path, capsys: pytes
     pictures = {path.name for path in (folder / PICTURES).iterdir()}
     assert pictures == {"epoch-0001.png", "epoch-0002.png", "interpolation.png", "curves.png"}
     with Image.open(folder / PICTURES / "epoch-0002.png") as page:
-        assert page.width == page.height == 8 * (96 + 2) + 2
+        assert page.width == page.height == 8 * (96 + 4)
     assert load_discriminator(folder).spec.shape == (1, 16, 16)
     assert not (folder / "checkpoint.json").exists()
     record = json.loads((folder / RECORD).read_text())
@@ -198,8 +198,8 @@ def test_a_sheet_shows_every_picture_row_by_row() -> None:
     images = torch.zeros(5, 3, 8, 8)
     images[3, 0] = 1
     page = Image.open(io.BytesIO(sheet(images, columns=3, largest=16)))
-    assert page.size == (3 * 18 + 2, 2 * 18 + 2)
-    colours = [page.getpixel((2 + 18 * column + 8, 2 + 18 * row + 8)) for row in range(2) for column in range(3)]
+    assert page.size == (3 * 20, 2 * 20)
+    colours = [page.getpixel((20 * column + 8, 20 * row + 10)) for row in range(2) for column in range(3)]
     assert colours == [(0, 0, 0)] * 3 + [(255, 0, 0), (0, 0, 0), (255, 255, 255)]
 
 

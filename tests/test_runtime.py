@@ -20,6 +20,7 @@ def test_bf16_is_left_out_with_one_word_where_the_processor_lacks_it(monkeypatch
     # A second warning would be an error here.
     with autocast(CPU, "bf16"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    _has_bf16.cache_clear()
 
 
 def test_bf16_is_used_where_there_are_instructions_for_it() -> None:

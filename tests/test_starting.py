@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from robustcnn import load_checkpoint
 from robustcnn.cli import main
@@ -110,3 +111,19 @@ def test_a_mistake_leaves_no_run_behind(
     assert said in told
     assert told.count("\n") == 1
     assert not (runs / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [([], "allow the download (--download)"), (["--download"], "could not be downloaded (no route)")],
+)
+def test_published_weights_are_fetched_only_when_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], allowed: list[str], said: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    assert main(command(tmp_path, "bad", "--init-from", "torchvision:squeezenet1_0", *allowed, "--no-track")) == 2
+    assert said in capsys.readouterr().err

@@ -1,7 +1,8 @@
-"""Many small pictures on one sheet, in rows with a name."""
+"""Many small pictures on one sheet, in rows, which may have a name."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 
 import torch
@@ -20,25 +21,39 @@ def contact_sheet(data: ResidentDataset, *, columns: int = 12, largest: int = 96
     return picture_rows(rows, columns=columns, largest=largest)
 
 
-def picture_rows(rows: Mapping[str, Tensor], *, columns: int = 12, largest: int = 96) -> Image.Image:
-    """Rows of pictures (N, C, H, W), uint8 or float in [0, 1], small ones enlarged; rows may differ in size."""
+def sheet(pictures: Tensor, *, columns: int, largest: int = 96) -> bytes:
+    """Pictures (N, C, H, W) row by row without names, as a PNG; small ones enlarged."""
+    rows = {str(number): part for number, part in enumerate(pictures.split(columns))}
+    file = io.BytesIO()
+    picture_rows(rows, columns=columns, largest=largest, label=0).save(file, format="PNG")
+    return file.getvalue()
+
+
+def picture_rows(
+    rows: Mapping[str, Tensor], *, columns: int = 12, largest: int = 96, label: int = LABEL
+) -> Image.Image:
+    """Rows of pictures (N, C, H, W), uint8 or float in [0, 1], small ones enlarged; rows may differ in size.
+
+    `label` is the width of the rows' names in pixels; 0 leaves them out.
+    """
     if not rows:
         raise ValueError("rows must hold at least one row of pictures, got none")
     cells = [_cell(pictures, largest) for pictures in rows.values()]
     widths = [
         min(columns, len(pictures)) * across for pictures, (_, across, _) in zip(rows.values(), cells, strict=True)
     ]
-    sheet = Image.new("RGB", (LABEL + max(widths), sum(down for down, _, _ in cells)), "white")
+    sheet = Image.new("RGB", (label + max(widths), sum(down for down, _, _ in cells)), "white")
     pen, top = ImageDraw.Draw(sheet), 0
     for (name, pictures), (down, across, factor) in zip(rows.items(), cells, strict=True):
-        pen.text((6, top + down // 2 - 7), name[:20], fill="black", font_size=13)
+        if label:
+            pen.text((6, top + down // 2 - 7), name[:20], fill="black", font_size=13)
         for column, picture in enumerate(_levels(pictures[:columns])):
-            sheet.paste(enlarged(picture, factor), (LABEL + column * across, top + GAP // 2))
+            sheet.paste(_enlarged(picture, factor), (label + column * across, top + GAP // 2))
         top += down
     return sheet
 
 
-def enlarged(picture: Tensor, factor: int) -> Image.Image:
+def _enlarged(picture: Tensor, factor: int) -> Image.Image:
     """A uint8 picture (C, H, W) with every pixel as a square of `factor` pixels."""
     pixels = picture.expand(3, -1, -1).permute(1, 2, 0).contiguous().numpy()
     image = Image.fromarray(pixels, "RGB")

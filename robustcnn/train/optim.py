@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -105,7 +106,11 @@ def _one_cycle(progress: float) -> float:
 
 def weights_of(model: nn.Module) -> list[Tensor]:
     """The parameters that penalties and decay act on: weights, not biases and not normalisation layers'."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1]
+    return _weights(model.parameters())
+
+
+def _weights(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter for parameter in parameters if parameter.requires_grad and parameter.ndim > 1]
 
 
 class Optimizer:
@@ -116,7 +121,9 @@ class Optimizer:
         self.total_steps = total_steps
         # Trunk and head in the order of the parameters, so that their number names a parameter with one group or two.
         self.factors = (1.0,) if config.trunk_lr == 1 else (config.trunk_lr, 1.0)
-        groups = [{"params": group} for group in self._groups(model)]
+        parts = self._groups(model)
+        self.weights = [_weights(part) for part in parts]
+        groups = [{"params": part} for part in parts]
         if config.name in ("adam", "adamw"):
             self.torch: torch.optim.Optimizer = torch.optim.Adam(groups, betas=(config.momentum, 0.999), fused=True)
         else:
@@ -128,10 +135,12 @@ class Optimizer:
         # The first step uses the schedule's start and the last one exactly its end.
         progress = number / max(1, self.total_steps - 1)
         rate, momentum = self.config.lr_at(progress), self.config.momentum_at(progress)
-        for group, factor in zip(self.torch.param_groups, self.factors, strict=True):
+        for group, weights, factor in zip(self.torch.param_groups, self.weights, self.factors, strict=True):
             group["lr"] = factor * rate
             group.update({"betas": (momentum, 0.999)} if "betas" in group else {"momentum": momentum})
-            self._decay(group["params"], factor * rate)
+            if weights and self.config.decay:
+                with torch.no_grad():
+                    torch._foreach_mul_(weights, 1 - factor * rate * self.config.decay)
         self.torch.step()
         self.torch.zero_grad(set_to_none=True)
         return rate
@@ -164,9 +173,3 @@ class Optimizer:
         head = head_of(model)
         in_head = [name.rpartition(".")[0] == head for name in moving]
         return [[each for each, mine in zip(moving.values(), in_head, strict=True) if mine == part] for part in (0, 1)]
-
-    @torch.no_grad()
-    def _decay(self, parameters: list[nn.Parameter], rate: float) -> None:
-        weights: list[Tensor] = [parameter for parameter in parameters if parameter.ndim > 1]
-        if weights and self.config.decay:
-            torch._foreach_mul_(weights, 1 - rate * self.config.decay)

@@ -43,10 +43,12 @@ class Started:
     """Why the last layer was kept or not."""
 
 
-def read_source(text: str, runs: Path = Path("mlruns/checkpoints"), *, weights: Path | None = None) -> Source:
+def read_source(
+    text: str, runs: Path = Path("mlruns/checkpoints"), *, weights: Path | None = None, download: bool = False
+) -> Source:
     """A run by its name, a folder with a checkpoint or a pre-training, or torchvision:NAME."""
     if text.startswith(PREFIX):
-        published, path = find_weights(text, weights=weights)
+        published, path = find_weights(text, weights=weights, download=download)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         return Source(name=PREFIX + published.name, path=path, sha256=digest, model=pretrained(text, weights=path))
     if weights is not None:
