@@ -10,7 +10,7 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent / "robustcnn"
 LAYERS = {
-    0: "threat spec results plain runtime losses files channel",
+    0: "threat spec results plain runtime losses files windows channel",
     1: "data models attacks",
     2: "evaluate checkpoint",
     3: "train defences",

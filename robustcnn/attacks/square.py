@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
+from robustcnn.attacks.local_look import Place, at, local_look
 from robustcnn.attacks.square_windows import moved, recoloured, stripes, tiles
 from robustcnn.attacks.standing import Standing
 from robustcnn.losses import margin
@@ -17,8 +18,6 @@ from robustcnn.threat import ThreatModel
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, at which the window's area halves: the published schedule."""
-
-Propose = Callable[[Tensor, Tensor, float, int, torch.Generator], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -43,7 +42,7 @@ class Square(Guarded):
     ) -> Tensor:
         if images.ndim != 4:
             raise ValueError(f"Square needs images (N, C, H, W), got {tuple(images.shape)}")
-        start, propose, least_side = _geometry(threat)
+        _check(threat)
         standing = Standing(model, images, labels)
         logits = model(images)
         standing.see(images, margin(logits, labels), logits, ranked=False)
@@ -51,42 +50,69 @@ class Square(Guarded):
         for _ in range(self.restarts):
             # A restart forgets the margin, never a success.
             standing.loss.fill_(-torch.inf)
-            candidates = start(images[standing.rows], threat.eps, generator)
-            self._query(standing, candidates, threat)
-            for query in range(1, self.queries):
-                if not len(standing):
-                    return standing.worst
-                rows = standing.rows
-                side = self._side(query, images, least_side)
-                candidates = propose(images[rows], standing.worst[rows], threat.eps, side, generator)
-                self._query(standing, candidates, threat)
-                standing.leave(query)
+            start = stripes if threat.norm == "linf" else tiles
+            candidates = start(images[standing.rows], threat.eps, generator).clamp(*threat.bounds)
+            _see(standing, candidates, model(candidates))
+            if threat.norm == "linf":
+                self._search_linf(standing, threat, generator)
+            else:
+                self._search_l2(standing, threat, generator)
             standing.dismiss()
         return standing.worst
 
-    def _query(self, standing: Standing, candidates: Tensor, threat: ThreatModel) -> None:
-        candidates = candidates.clamp(*threat.bounds)
-        logits = standing.model(candidates)
-        standing.see(candidates, margin(logits, standing.labels[standing.rows]), logits)
+    def _search_linf(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> None:
+        """One place a query for all images, each with a colour of its own: the network's view of the rest is known."""
+        corners = torch.rand(self.queries, 2, generator=generator, device=generator.device).tolist()
+        looked, look = 0, None
+        for query in range(1, self.queries):
+            rows = standing.rows
+            if not len(rows):
+                return
+            side = self._side(query, standing.images, 1)
+            best = standing.worst[rows]
+            if side != looked:
+                looked, look = side, local_look(standing.model, best, side)
+            place = _place(corners[query], side, best)
+            candidates = recoloured(standing.images[rows], best, threat.eps, place, generator).clamp(*threat.bounds)
+            logits = look(at(candidates, place), place) if look else standing.model(candidates)
+            worse, stay = _see(standing, candidates, logits), standing.leave(query)
+            if look:
+                look.settle(worse, stay)
+
+    def _search_l2(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> None:
+        for query in range(1, self.queries):
+            rows = standing.rows
+            if not len(rows):
+                return
+            side = self._side(query, standing.images, 3)
+            candidates = moved(standing.images[rows], standing.worst[rows], threat.eps, side, generator)
+            candidates = candidates.clamp(*threat.bounds)
+            _see(standing, candidates, standing.model(candidates))
+            standing.leave(query)
 
     def _side(self, query: int, images: Tensor, least: int) -> int:
         """Side of the window: its share of the pixels halves along the schedule, rescaled to our queries."""
         height, width = images.shape[2:]
-        reached = sum(query / self.queries * 10_000 > at for at in HALVINGS)
+        reached = sum(query / self.queries * 10_000 > each for each in HALVINGS)
         side = max(round(math.sqrt(self.p_init / 2**reached * height * width)), least)
         # The l2 saddle wants a middle row.
         odd = side + 1 if least > 1 and side % 2 == 0 else side
         return min(odd, height, width)
 
 
-def _geometry(threat: ThreatModel) -> tuple[Callable[[Tensor, float, torch.Generator], Tensor], Propose, int]:
-    """How to start, what to try next, and the least side of a window."""
+def _see(standing: Standing, candidates: Tensor, logits: Tensor) -> Tensor:
+    """Which candidates are taken over."""
+    return standing.see(candidates, margin(logits, standing.labels[standing.rows]), logits)
+
+
+def _place(corner: Sequence[float], side: int, images: Tensor) -> Place:
+    """A window of that side, anywhere in the image: the corner is drawn from the unit square."""
+    (top, left) = (int(share * (extent - side + 1)) for share, extent in zip(corner, images.shape[2:], strict=True))
+    return (top, top + side), (left, left + side)
+
+
+def _check(threat: ThreatModel) -> None:
     if math.isinf(threat.eps):
         raise ValueError("Square needs a finite eps, got inf (give the threat an eps)")
-    match threat.norm:
-        case "linf":
-            return stripes, recoloured, 1
-        case "l2":
-            return tiles, moved, 3
-        case _:
-            raise ValueError(f"Square knows linf and l2, got {threat.norm} (use AutoPGD or FAB for l1)")
+    if threat.norm == "l1":
+        raise ValueError(f"Square knows linf and l2, got {threat.norm} (use AutoPGD or FAB for l1)")

@@ -1,9 +1,11 @@
-"""What the Square attack tries next: one window an image, drawn and painted for the whole batch by index arithmetic."""
+"""What the Square attack tries next: in linf one window for all images, in l2 two windows for each."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from robustcnn.attacks.local_look import Place, at
 
 TINY = 1e-12
 
@@ -35,11 +37,11 @@ def stripes(images: Tensor, eps: float, generator: torch.Generator) -> Tensor:
     return images + eps * signs((count, channels, 1, width), images, generator)
 
 
-def recoloured(images: Tensor, best: Tensor, eps: float, side: int, generator: torch.Generator) -> Tensor:
-    """linf proposal: a window in which every channel is shifted by +eps or -eps."""
-    window = inside(*offsets(images, side, generator), side)
-    colour = signs((*images.shape[:2], 1, 1), images, generator)
-    return torch.where(window, images + eps * colour, best)
+def recoloured(images: Tensor, best: Tensor, eps: float, place: Place, generator: torch.Generator) -> Tensor:
+    """linf proposal: in a window at the same place of all images every channel is shifted by +eps or -eps."""
+    proposal, colour = best.clone(), signs((*images.shape[:2], 1, 1), images, generator)
+    at(proposal, place).copy_(at(images, place) + eps * colour)
+    return proposal
 
 
 def bump(rows: int, columns: int) -> Tensor:

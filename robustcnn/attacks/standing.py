@@ -34,8 +34,11 @@ class Standing:
         """Whether these logits are what the attacker wants."""
         return is_fooled(logits, self.labels[rows]) if self.targets is None else logits.argmax(1) == self.targets[rows]
 
-    def see(self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True) -> None:
-        """Take over each candidate that is worse than what is held; not `ranked`: only those that reach the goal."""
+    def see(self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True) -> Tensor:
+        """Take over each candidate that is worse than what is held; not `ranked`: only those that reach the goal.
+
+        Which those are is told.
+        """
         held, reached = self.reached[self.rows], self.goal(logits, self.rows)
         worse = reached & ~held
         if ranked:
@@ -44,6 +47,7 @@ class Standing:
         self.worst[self.rows] = torch.where(spread(worse, candidates), candidates, self.worst[self.rows])
         self.loss[self.rows] = torch.where(worse, loss.to(self.loss.dtype), self.loss[self.rows])
         self.reached[self.rows] = held | reached
+        return worse
 
     def leave(self, step: int = 0) -> Tensor | None:
         """Which of the standing stay, or None while too few can leave to be worth a copy; call it once a step."""

@@ -57,7 +57,8 @@ class InputConvolution(nn.Module):
     def __init__(self, convolution: nn.Conv2d) -> None:
         super().__init__()
         self.weight, self.bias = convolution.weight, convolution.bias
-        self.padding = convolution.padding
+        assert not isinstance(convolution.padding, str)
+        self.padding = (convolution.padding[0], convolution.padding[1])
 
     def forward(self, images: Tensor) -> Tensor:
         maps: Tensor = _InputConvolution.apply(images, self.weight, self.bias, self.padding)

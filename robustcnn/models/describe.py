@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.models.config import ModelConfig
-from robustcnn.models.geometry import Pair, Window, window_of
 from robustcnn.models.lenet import MaskedConv2d, RbfOutput
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.receptive import FieldTracker
 from robustcnn.models.registry import build
 from robustcnn.runtime import evaluating
 from robustcnn.spec import ImageSpec
+from robustcnn.windows import Pair, Window, window_of
 
 TITLES = ("layer", "kind", "kernel", "stride", "padding", "dilation", "output", "field", "parameters", "multiply-adds")
 

@@ -26,6 +26,8 @@ class ScaledTanh(nn.Module):
 class _ScaledTanhBySigmoid(nn.Module):
     """tanh(x) = 2 sigmoid(2x) - 1."""
 
+    pointwise = True
+
     def forward(self, values: Tensor) -> Tensor:
         outputs: Tensor = _TanhBySigmoid.apply(values)
         return outputs
@@ -73,6 +75,8 @@ def pool_layer(name: PoolName, kernel: int, *, stride: int, padding: int = 0) ->
 
 class DropoutPlace(nn.Identity):
     """Where dropout may act and does not; weights have the same names with dropout and without."""
+
+    pointwise = True
 
 
 def dropout_layer(share: float) -> nn.Module:

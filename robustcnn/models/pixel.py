@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +36,29 @@ class PixelModel(nn.Module):
             raise ValueError(f"images must be floats in [0, 1], got {images.dtype} (divide bytes by 255)")
         if images.shape[1:] != self.spec.shape:
             raise ValueError(f"images must be (N, {', '.join(map(str, self.spec.shape))}), got {tuple(images.shape)}")
-        logits: Tensor = self.net((images - self.mean) / self.std)
-        # Softmax over [0, z] is the sigmoid of z.
-        return torch.cat([torch.zeros_like(logits), logits], 1) if self.config.single_logit else logits
+        logits: Tensor = self.net(self.normalised(images))
+        return _two_logits(logits) if self.config.single_logit else logits
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """As the network sees them."""
+        return (images - self.mean) / self.std
+
+    def steps(self) -> list[Callable[[Tensor], Tensor]]:
+        """What `forward` does, one after the other."""
+        return [Pointwise(self.normalised), self.net, *([_two_logits] if self.config.single_logit else [])]
+
+
+@dataclass(frozen=True, slots=True)
+class Pointwise:
+    """A function of images to which every pixel is alone."""
+
+    function: Callable[[Tensor], Tensor]
+    pointwise: ClassVar = True
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.function(images)
+
+
+def _two_logits(logits: Tensor) -> Tensor:
+    """Softmax over [0, z] is the sigmoid of z."""
+    return torch.cat([torch.zeros_like(logits), logits], 1)

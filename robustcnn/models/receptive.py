@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from robustcnn.models.geometry import Pair, Window
+from robustcnn.windows import Pair, Window
 
 
 class Field(NamedTuple):

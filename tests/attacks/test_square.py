@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.noise import CornerNoise
-from robustcnn.attacks.square import Square
+from robustcnn.attacks.square import Square, _place
 from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
 from robustcnn.runtime import seeded
 from robustcnn.threat import Norm, ThreatModel
@@ -70,18 +70,16 @@ def test_the_start_is_vertical_stripes_of_eps() -> None:
 
 
 def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
-    change = recoloured(GREY, GREY, 0.1, 4, seeded(0)) - GREY
-    painted = (change != 0).any(1)
-    assert (painted.sum((1, 2)) == 16).all()
-    rows, columns = painted.any(2), painted.any(1)
-    assert (rows.sum(1) == 4).all()
-    assert (columns.sum(1) == 4).all()
-    # Every row and column of the image belongs to some window.
-    assert rows.any(0).all()
-    assert columns.any(0).all()
-    for image, window in zip(change, painted, strict=True):
-        assert (image[:, window].abs() - 0.1).abs().max() < 1e-6
-        assert (image[:, window].std(1) < 1e-6).all()
+    change = recoloured(GREY, GREY, 0.1, ((2, 6), (7, 11)), seeded(0)) - GREY
+    window = change[:, :, 2:6, 7:11]
+    assert (change != 0).sum() == window.numel()
+    assert (window.abs() - 0.1).abs().max() < 1e-6
+    assert (window.flatten(2).std(2) < 1e-6).all()
+    assert (window[:, :, 0, 0] > 0).float().mean(0).sub(0.5).abs().max() < 0.2
+    corners = torch.rand(500, 2, generator=seeded(0)).tolist()
+    places = {_place(corner, 4, GREY) for corner in corners}
+    assert {rows for rows, _ in places} == {(top, top + 4) for top in range(7)}
+    assert {columns for _, columns in places} == {(left, left + 4) for left in range(9)}
 
 
 def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:

@@ -11,8 +11,9 @@ from model_specs import COLOUR, GREY, LARGE, spec
 from torch import nn
 
 from robustcnn.models import MODELS, describe
-from robustcnn.models.geometry import Window, flat_features, output_size, padding_for, window_of
+from robustcnn.models.geometry import flat_features
 from robustcnn.spec import ImageSpec
+from robustcnn.windows import Window, output_size, padding_for, window_of
 
 small = st.integers(1, 4)
 

@@ -1,0 +1,126 @@
+"""Looking at a changed window only: the same logits as looking at all."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustcnn import build
+from robustcnn.attacks.craft import prepare
+from robustcnn.attacks.local_look import LocalLook, Place, at, local_look
+from robustcnn.attacks.square import Square
+from robustcnn.attacks.views import FastView
+from robustcnn.runtime import global_seed, seeded
+from robustcnn.spec import ImageSpec
+from robustcnn.threat import ThreatModel
+
+HEIGHT, WIDTH = 13, 17
+PLACES: list[Place] = [((0, 2), (0, 2)), ((11, 13), (15, 17)), ((5, 7), (0, 2)), ((12, 13), (8, 10)), ((4, 6), (7, 9))]
+"""In the corners, at the borders and in the middle."""
+CHAINS: dict[str, list[nn.Module]] = {
+    "same": [nn.Conv2d(2, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1)],
+    "strides": [nn.Conv2d(2, 4, 3, stride=2, padding=1), nn.Tanh(), nn.Conv2d(4, 4, 3, stride=2)],
+    "unseen pixels": [nn.Conv2d(2, 4, 1, stride=3), nn.Conv2d(4, 4, 2)],
+    "dilation and groups": [nn.Conv2d(2, 4, 3, padding=2, dilation=2), nn.Conv2d(4, 4, 3, groups=2, padding=(1, 0))],
+    "max pooling": [nn.Conv2d(2, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(4, 4, 3, padding=1)],
+    "average pooling": [nn.Conv2d(2, 4, 3, padding=1), nn.AvgPool2d(2), nn.GELU(), nn.Conv2d(4, 4, 2)],
+    "first a ReLU in place": [nn.ReLU(inplace=True), nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.ReLU()],
+    "a layer of another kind": [nn.Conv2d(2, 4, 3, padding=1), nn.Upsample(scale_factor=2), nn.Conv2d(4, 4, 3)],
+}
+
+
+def grey(size: int) -> ImageSpec:
+    return ImageSpec(channels=1, height=size, width=size, classes=("a", "b", "c"), mean=(0.4,), std=(0.3,))
+
+
+def chain(layers: list[nn.Module]) -> nn.Module:
+    with global_seed(0):
+        convolutions = [each for each in layers if isinstance(each, nn.Conv2d)]
+        for layer in convolutions:
+            layer.reset_parameters()
+        channels = convolutions[-1].out_channels
+        return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(9 * channels, 5)).double().eval()
+
+
+def pictures(count: int, seed: int, channels: int = 2) -> Tensor:
+    return torch.rand(count, channels, HEIGHT, WIDTH, generator=seeded(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_logits_are_those_of_the_changed_images_and_only_what_was_kept_stays(name: str) -> None:
+    model, images = FastView(chain(CHAINS[name]), chunk=4), pictures(6, 0)
+    before = images.clone()
+    with torch.no_grad():
+        look = local_look(model, images, 2)
+        assert isinstance(look, LocalLook)
+        held = images.clone()
+        for number, place in enumerate(PLACES * 2):
+            candidates = held.clone()
+            at(candidates, place).copy_(at(pictures(6, 1 + number), place))
+            torch.testing.assert_close(
+                look(at(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6
+            )
+            kept = torch.rand(6, generator=seeded(number)) < 0.5
+            look.settle(kept, None)
+            held[kept] = candidates[kept]
+        stay = torch.tensor([0, 3, 5])
+        look.settle(torch.zeros(6, dtype=torch.bool), stay)
+        place = PLACES[4]
+        candidates = held[stay]
+        torch.testing.assert_close(look(at(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("name", ["smallcnn", "bncnn", "lenet5", "alexnet"])
+def test_networks_here_are_looked_at_in_part(name: str) -> None:
+    spec = grey(28)
+    with global_seed(0):
+        model = build(name, spec).eval()
+    images = torch.rand(5, 1, 28, 28, generator=seeded(0))
+    with torch.no_grad():
+        look = local_look(prepare(model, images, torch.zeros(5, dtype=torch.int64)), images, 2)
+        assert look is not None
+        place = ((9, 11), (26, 28))
+        images[:, :, 9:11, 26:28] = 1
+        torch.testing.assert_close(look(at(images, place), place), model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_remembered_where_nothing_can_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = pictures(2, 0)
+    model = chain(CHAINS["same"])
+    with torch.no_grad():
+        assert local_look(model, images, 2) is None
+        assert local_look(FastView(model), images, 13) is None
+        assert local_look(FastView(nn.Sequential(nn.Flatten(), nn.Linear(442, 2)).double()), images, 2) is None
+        monkeypatch.setattr("robustcnn.attacks.local_look.MEMORY", 1000)
+        assert local_look(FastView(model), images, 2) is None
+
+
+class Doubled(nn.Conv2d):
+    """Another function than its name says."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return 2 * super().forward(images)
+
+
+def test_a_layer_that_does_more_than_its_kind_is_not_taken_for_it() -> None:
+    images = pictures(2, 0)
+    hooked = chain([nn.Conv2d(2, 4, 3)])
+    hooked[0].register_forward_hook(lambda *arguments: 2 * arguments[-1])  # type: ignore[operator]
+    with torch.no_grad():
+        assert local_look(FastView(chain([Doubled(2, 4, 3)])), images, 1) is None
+        assert local_look(FastView(hooked), images, 1) is None
+
+
+def test_square_finds_the_same_with_a_local_look_and_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    with global_seed(0):
+        model = build("bncnn", grey(16), width=0.25).eval()
+    images, labels = torch.rand(8, 1, 16, 16, generator=seeded(0)), torch.zeros(8, dtype=torch.int64)
+    labels = model(images).argmax(1)
+    view, found = prepare(model, images, labels), []
+    for allowed in (True, False):
+        if not allowed:
+            monkeypatch.setattr("robustcnn.attacks.square.local_look", lambda *_: None)
+        found.append(Square(queries=300)(view, images, labels, ThreatModel(norm="linf", eps=0.02), generator=seeded(1)))
+    assert (found[0] - found[1]).abs().max() < 1e-6
