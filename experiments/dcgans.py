@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from robustcnn import ResidentDataset, load
 from robustcnn.data.sources import DataConfig
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
+from robustcnn.pretrain_config import PRESETS
 from robustcnn.runtime import global_seed, seeded
 from robustcnn.train.gan import pretrain
 from robustcnn.train.gan_checkpoint import PAGE
 from robustcnn.train.gan_settings import GanConfig
 
 BATCH = 64
+RECIPES = {each.data.name: each.fit for _, each in PRESETS.values()}
+"""How a DCGAN is trained on each data set, but for the epochs."""
 
 
 class Labelled(NamedTuple):
@@ -34,12 +38,13 @@ def labelled(data: str, count: int, seed: int) -> Labelled:
 def pretrained(folder: Path, data: str, *, width: float, steps: int, seed: int) -> Path:
     """The folder of a DCGAN that saw all training images of `data`; one that is there already is used again."""
     train, _, _ = load(DataConfig(name=data))
-    epochs = epochs_of(steps, len(train), GanConfig().batch_size)
+    recipe = RECIPES.get(data, GanConfig(batch_size=BATCH))
+    epochs = epochs_of(steps, len(train), recipe.batch_size)
     place = folder / f"{data}-width-{width:g}-epochs-{epochs}-seed-{seed}"
     config = DcganConfig(width=width)
     with global_seed(seed):
         pair = Generator(train.spec, config), discriminator(train.spec, config)
-    settings = GanConfig(epochs=epochs, seed=seed, samples=min(500, len(train)))
+    settings = replace(recipe, epochs=epochs, seed=seed, samples=min(500, len(train)))
     list(pretrain(*pair, train, settings, folder=place, resume=(place / PAGE).is_file(), progress=False))
     return place
 

@@ -19,8 +19,9 @@ from robustcnn.threat import ThreatModel
 FALLEN, APART = 0.5, 2.0
 """The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""
 LEARNT = 1.5
-"""No alarm before PGD accuracy has been over LEARNT times that of guessing: there is nothing yet to lose."""
-
+"""That much is lost only if PGD accuracy has been over LEARNT times that of guessing."""
+BEATEN, HELPLESS = 0.5, 0.5
+"""Also an alarm: FGSM accuracy over BEATEN while PGD accuracy is under HELPLESS times that of guessing."""
 
 OnOverfitting = Literal["warn", "stop", "rollback"]
 """What to do when it happens."""
@@ -63,7 +64,8 @@ def has_collapsed(history: Sequence[EpochMetrics], classes: int) -> bool:
         return False
     robust, fgsm = history[-1].robust_accuracy, history[-1].fgsm_accuracy
     best = max(past.robust_accuracy or 0.0 for past in history)
-    return best * classes > LEARNT and robust < FALLEN * best and fgsm > APART * robust
+    fallen = best * classes > LEARNT and robust < FALLEN * best and fgsm > APART * robust
+    return fallen or (fgsm > BEATEN and robust * classes < HELPLESS)
 
 
 def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicOverfitting:
@@ -72,9 +74,11 @@ def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicO
     robust, fgsm, before = (
         100 * (share or 0.0) for share in (last.robust_accuracy, last.fgsm_accuracy, best.robust_accuracy)
     )
+    fell = f"fell to {robust:.1f} %, from {before:.1f} % in epoch {best.epoch}"
+    change = fell if robust < FALLEN * before else f"is {robust:.1f} %, worse than guessing"
     return CatastrophicOverfitting(
-        f"epoch {last.epoch}: accuracy under PGD fell to {robust:.1f} %, from {before:.1f} % in epoch {best.epoch}, "
-        f"while {fgsm:.1f} % stand FGSM: catastrophic overfitting; {_NEXT[then]}"
+        f"epoch {last.epoch}: accuracy under PGD {change}, while {fgsm:.1f} % stand FGSM: catastrophic overfitting; "
+        f"{_NEXT[then]}"
     )
 
 
