@@ -40,10 +40,10 @@ def ways(threat: ThreatModel, epochs: int) -> dict[str, FitConfig]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="fashion-mnist")
-    parser.add_argument("--model", default="smallcnn")
+    parser.add_argument("--data", default="digits")
+    parser.add_argument("--model", default="bncnn")
     parser.add_argument("--width", type=float, default=0.5)
-    parser.add_argument("--eps", type=float, default=0.15, help="linf radius to train for")
+    parser.add_argument("--eps", type=float, default=0.3, help="linf radius to train for")
     parser.add_argument("--images", type=int, default=10_000, help="to train on")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)

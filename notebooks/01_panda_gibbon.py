@@ -24,8 +24,7 @@ from pathlib import Path
 
 from IPython.display import Image
 
-from robustcnn.attack_config import DEMO
-from robustcnn.attacking import attack_pictures
+from robustcnn.attacking import DEMO, attack_pictures
 
 out = Path(tempfile.mkdtemp())
 (found,) = attack_pictures(

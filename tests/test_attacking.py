@@ -13,13 +13,11 @@ import torch
 from onlooker import linear
 from PIL import Image
 
-from robustcnn import attacking
-from robustcnn.attack_config import AttackVerb
-from robustcnn.attacking import attack_pictures
+from robustcnn.attacking import AttackVerb, attack_pictures, pictures
+from robustcnn.attacking.stand_in import LIMIT, STOP
+from robustcnn.attacking.subject import class_index
 from robustcnn.cli import main
 from robustcnn.models.pretrained import network
-from robustcnn.stand_in import LIMIT, STOP
-from robustcnn.subject import class_index
 
 LINEAR = ["--model", "onlooker:linear"]
 
@@ -150,7 +148,7 @@ def test_a_model_that_tells_nothing_gets_numbered_classes_and_no_range_of_its_ow
 def test_the_stand_in_brings_its_own_picture(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attacking, "stand_in", lambda **_: (linear(), torch.full((1, 3, 8, 8), 0.6)))
+    monkeypatch.setattr(pictures, "stand_in", lambda **_: (linear(), torch.full((1, 3, 8, 8), 0.6)))
     told = run(capsys, "--demo", "--target", "dark", "--label", "bright", "--eps", "0.3", "--out", "out")
     assert f"{STOP}.png: bright" in told
     assert Path("out/stop.figure.png").is_file()

@@ -17,7 +17,7 @@ LAYERS = {
     4: "estimator tracking report",
     5: "config runs starting fitting_verbs pretrain_config pretraining "
     "demo sweep victim evaluation comparison webpage showing options cli __main__ __init__ "
-    "attacking attack_config attack_report subject stand_in stopping",
+    "attacking stopping",
 }
 LAYER = {room: number for number, rooms in LAYERS.items() for room in rooms.split()}
 HOMES = {

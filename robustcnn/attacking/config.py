@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from robustcnn.attacking.stand_in import LIMIT, NAME, STOP
 from robustcnn.checkpoint import Which
 from robustcnn.data.picture import Framing
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Answer, Attempt
 from robustcnn.runtime import DeviceName
-from robustcnn.stand_in import LIMIT, NAME, STOP
 from robustcnn.threat import Norm, ThreatModel
 
 PAPER = 0.007

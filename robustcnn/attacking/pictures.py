@@ -8,8 +8,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from robustcnn.attack_config import DEMO, Attacked, AttackVerb
-from robustcnn.attack_report import as_equation, opening, record, told
+from robustcnn.attacking.config import DEMO, Attacked, AttackVerb
+from robustcnn.attacking.report import as_equation, opening, record, told
+from robustcnn.attacking.stand_in import NAME, STOP, stand_in
+from robustcnn.attacking.subject import Subject, class_index, of_spec, subject
 from robustcnn.data.picture import to_picture
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.linear import logits_along, sign_direction
@@ -19,8 +21,6 @@ from robustcnn.options import Problem, parse
 from robustcnn.report import plots
 from robustcnn.runs import Say
 from robustcnn.runtime import pick_device
-from robustcnn.stand_in import NAME, STOP, stand_in
-from robustcnn.subject import Subject, class_index, of_spec, subject
 from robustcnn.threat import ThreatModel
 
 TEXT = """Adversarial versions of pictures: panda + 0.007 x sign(gradient) = gibbon, as a figure and as files.

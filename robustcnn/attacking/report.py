@@ -6,15 +6,15 @@ import json
 
 from torch import Tensor
 
-from robustcnn.attack_config import Attacked, AttackVerb
+from robustcnn.attacking.config import Attacked, AttackVerb
+from robustcnn.attacking.stand_in import NAME
+from robustcnn.attacking.subject import Subject
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Game
 from robustcnn.plain import to_plain
 from robustcnn.report import plots
 from robustcnn.report.table import Cell, Table
 from robustcnn.runs import provenance
-from robustcnn.stand_in import NAME
-from robustcnn.subject import Subject
 from robustcnn.threat import fraction
 
 SIGNED = ("FGSM()", "FGSM(loss='ce')")
