@@ -14,14 +14,11 @@ from pathlib import Path
 
 import torch
 from bench import machine
+from recipes import judged, trained
 
-from robustcnn import evaluate, load, runs
 from robustcnn.attacks import AutoAttack
 from robustcnn.checkpoint import Which
-from robustcnn.checkpoint import load as load_weights
 from robustcnn.config import PRESETS, TrainConfig, preset
-from robustcnn.results import Share
-from robustcnn.runtime import seeded
 
 HEAD = ("preset", "seed", "against", "weights", "clean", "under AutoAttack (95 % interval)", "epochs", "minutes", "aim")
 AIMS = {
@@ -35,33 +32,12 @@ AIMS = {
 """Clean accuracy / accuracy under attack, and the time to train."""
 
 
-def trained(config: TrainConfig) -> runs.Trained:
-    """The run of that config, from wherever it stands."""
-    folder = config.runs / config.name
-    if not (folder / runs.RECORD).exists():
-        return runs.train(config, say=print)
-    if (asked := runs.read_config(folder)) != replace(config, track=asked.track):
-        raise SystemExit(f"{folder} holds a run of another config: remove it, or choose another --runs")
-    return runs.resume(config.name, config.runs, say=print)
-
-
-def row(config: TrainConfig, done: runs.Trained, which: Which, count: int) -> str:
+def row(config: TrainConfig, which: Which, count: int) -> str:
     """The run's line in the table."""
-    threat = config.fit.watched
-    assert threat is not None
-    test = load(config.data).test
-    data = test if count >= len(test) else test.sample(count, generator=seeded(0))
-    kept = done.folder / f"autoattack-{which}-{count}"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load_weights(done.folder, which=which).to(device).eval()
-    report = evaluate.evaluate(model, data.to(device), [AutoAttack()], [threat], block=100, folder=kept, say=print)
-    scores = done.best if which == "best" else done.last
-    robust: Share = report.threats[0].robust
-    clean = f"{100 * scores.accuracy:.2f} % of {scores.count:,}"
-    minutes = f"{sum(epoch.seconds for epoch in done.history) / 60:.0f}"
-    cells = (f"`{config.name}`", config.fit.seed, threat, which, clean, f"{robust}, n = {len(data):,}")
+    found = judged(config, trained(config), which, [AutoAttack()], count)
     aim = AIMS.get(config.name.rpartition("-")[0], "")
-    return f"| {' | '.join(map(str, (*cells, len(done.history), minutes, aim)))} |"
+    cells = (f"`{config.name}`", config.fit.seed, config.fit.watched, which, found.clean, found.robust)
+    return f"| {' | '.join(map(str, (*cells, found.epochs, f'{found.minutes:.0f}', aim)))} |"
 
 
 def smoke(config: TrainConfig) -> TrainConfig:
@@ -94,8 +70,7 @@ def main() -> None:
             config = replace(base, name=f"{name}-{seed}", runs=args.runs, fit=replace(base.fit, seed=seed))
             config = replace(config, precision=args.precision)
             config = smoke(config) if args.smoke else config
-            done = trained(config)
-            lines += [row(config, done, which, args.count) for which in args.weights]
+            lines += [row(config, which, args.count) for which in args.weights]
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else machine()
     print(f"\n{where}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
     print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", *lines, sep="\n")

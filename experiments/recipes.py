@@ -1,0 +1,58 @@
+"""Runs of the experiments on robust training: trained once, judged once, and only looked up from then on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from robustcnn import evaluate, load, runs
+from robustcnn.attacks import Attack
+from robustcnn.checkpoint import Which
+from robustcnn.checkpoint import load as load_weights
+from robustcnn.config import TrainConfig
+from robustcnn.results import Share
+from robustcnn.runtime import seeded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What a run reaches on test images."""
+
+    clean: str
+    """Of all of them."""
+    robust: str
+    """Under attack, of some."""
+    epochs: int
+    minutes: float
+
+
+def trained(config: TrainConfig) -> runs.Trained:
+    """The run of that config, from wherever it stands."""
+    folder = config.runs / config.name
+    if not (folder / runs.RECORD).exists():
+        return runs.train(config, say=print)
+    if (asked := runs.read_config(folder)) != replace(config, track=asked.track):
+        raise SystemExit(f"{folder} holds a run of another config: remove it, or choose another --runs")
+    return runs.resume(config.name, config.runs, say=print)
+
+
+def judged(config: TrainConfig, done: runs.Trained, which: Which, attacks: list[Attack], count: int) -> Judged:
+    """The run's weights of that epoch under the worst of the attacks, on a stratified part of the test images."""
+    threat = config.fit.watched
+    assert threat is not None
+    test = load(config.data).test
+    data = test if count >= len(test) else test.sample(count, generator=seeded(0))
+    kept = done.folder / f"{'-'.join(type(each).__name__.lower() for each in attacks)}-{which}-{count}"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model: nn.Module = load_weights(done.folder, which=which).to(device).eval()
+    report = evaluate.evaluate(model, data.to(device), attacks, [threat], block=100, folder=kept, say=print)
+    scores = done.best if which == "best" else done.last
+    robust: Share = report.threats[0].robust
+    return Judged(
+        clean=f"{100 * scores.accuracy:.2f} % of {scores.count:,}",
+        robust=f"{robust}, n = {len(data):,}",
+        epochs=len(done.history),
+        minutes=sum(epoch.seconds for epoch in done.history) / 60,
+    )
