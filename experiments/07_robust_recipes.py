@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 from bench import machine
-from recipes import judged, trained
+from recipes import judged
 
 from robustcnn.attacks import AutoAttack
 from robustcnn.checkpoint import Which
@@ -34,7 +34,8 @@ AIMS = {
 
 def row(config: TrainConfig, which: Which, count: int) -> str:
     """The run's line in the table."""
-    found = judged(config, trained(config), which, [AutoAttack()], count)
+    assert config.fit.watched is not None
+    found = judged(config, which, [AutoAttack()], config.fit.watched, count)
     aim = AIMS.get(config.name.rpartition("-")[0], "")
     cells = (f"`{config.name}`", config.fit.seed, config.fit.watched, which, found.clean, found.robust)
     return f"| {' | '.join(map(str, (*cells, found.epochs, f'{found.minutes:.0f}', aim)))} |"

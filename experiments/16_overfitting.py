@@ -19,6 +19,9 @@ from robustcnn.results import EpochMetrics
 from robustcnn.runtime import global_seed
 from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast
 
+WATCHED = 500
+"""Validation images, where there are so many."""
+
 
 def ways(threat: ThreatModel, epochs: int) -> dict[str, FitConfig]:
     base = FitConfig(
@@ -26,7 +29,7 @@ def ways(threat: ThreatModel, epochs: int) -> dict[str, FitConfig]:
         batch_size=64,
         optim=OptimConfig(name="adam", lr=2e-3, schedule="cosine"),
         objective=Fast(threat=threat),
-        watch=500,
+        watch=WATCHED,
     )
     return {
         "one step": base,
@@ -55,7 +58,7 @@ def main() -> None:
     print(
         f"{machine()}, torch {torch.__version__}, 1 thread; {args.model} of width {args.width:g}, "
         f"{len(train):,} images of {args.data}, {threat}, seed {args.seed}; "
-        "FGSM / PGD-10 accuracy of 500 validation images, percent, by epoch\n"
+        f"FGSM / PGD-10 accuracy of {min(WATCHED, len(validation))} validation images, percent, by epoch\n"
     )
     print(f"| way | {' | '.join(map(str, range(1, args.epochs + 1)))} | alarm |\n|{'---|' * (args.epochs + 2)}")
     for name, config in ways(threat, args.epochs).items():

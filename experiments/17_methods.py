@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 from bench import machine
-from recipes import judged, trained
+from recipes import judged
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel
 from robustcnn.attacks import APGD, Attack, AutoAttack
@@ -75,7 +75,7 @@ def main() -> None:
             fit=replace(WAYS[way], epochs=epochs, seed=args.seed),
             track=False,
         )
-        found = judged(config, trained(config), "best", ATTACKS[args.attack], args.count)
+        found = judged(config, "best", ATTACKS[args.attack], EPS, args.count)
         lines.append(f"| {way} | {found.clean} | {found.robust} | {found.epochs} | {found.minutes:.1f} |")
     print(
         f"\n{machine()}, torch {torch.__version__}, 1 thread; smallcnn of width {args.width:g}, "

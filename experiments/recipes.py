@@ -14,6 +14,7 @@ from robustcnn.checkpoint import load as load_weights
 from robustcnn.config import TrainConfig
 from robustcnn.results import Share
 from robustcnn.runtime import seeded
+from robustcnn.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,10 +39,9 @@ def trained(config: TrainConfig) -> runs.Trained:
     return runs.resume(config.name, config.runs, say=print)
 
 
-def judged(config: TrainConfig, done: runs.Trained, which: Which, attacks: list[Attack], count: int) -> Judged:
+def judged(config: TrainConfig, which: Which, attacks: list[Attack], threat: ThreatModel, count: int) -> Judged:
     """The run's weights of that epoch under the worst of the attacks, on a stratified part of the test images."""
-    threat = config.fit.watched
-    assert threat is not None
+    done = trained(config)
     test = load(config.data).test
     data = test if count >= len(test) else test.sample(count, generator=seeded(0))
     kept = done.folder / f"{'-'.join(type(each).__name__.lower() for each in attacks)}-{which}-{count}"
