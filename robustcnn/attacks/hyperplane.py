@@ -41,12 +41,12 @@ def _moves(weight: Tensor, room: Tensor, need: Tensor, norm: Norm) -> Tensor:
 
 def _along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """min(time * speed, room) for the time at which the weighted moves add up to the need."""
-    gain = weight * speed
+    gain, whole = weight * speed, weight * room
     time = torch.zeros_like(need)
     for _ in range(MOST_STEPS):
         stopped = time[:, None] * speed >= room
         moving = torch.where(stopped, 0, gain).sum(1)
-        arrived = torch.where(stopped, weight * room, 0).sum(1)
+        arrived = torch.where(stopped, whole, 0).sum(1)
         # From the left, Newton never passes the root of a concave function: a step back is rounding, and the end.
         later = torch.where(moving > 0, (need - arrived) / moving, time)
         if not (later > time).any():
