@@ -50,17 +50,20 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
     layers = list(_chain(model.plain if isinstance(model, CoarseView) else model.search))
     lead = list(itertools.takewhile(_is_pointwise, layers))
     del layers[: len(lead)]
-    maps, stages, extent = [_through(lead, images.clone())], list[Stage](), (side, side)
-    while layers and (stage := Stage.first_of(layers, maps[-1])):
-        extent = stage.spread(extent)
-        result = stage.in_full(maps[-1])
-        if extent[0] * extent[1] > WORTH * result[0, 0].numel():
+    one, stages, extent = _through(lead, images[:1].clone()), list[Stage](), (side, side)
+    memory = one.nbytes
+    while layers and (stage := Stage.first_of(layers, one)):
+        one, extent = stage.in_full(one), stage.spread(extent)
+        if extent[0] * extent[1] > WORTH * one[0, 0].numel():
             break
+        memory += one.nbytes
         del layers[: 1 + len(stage.behind)]
         stages.append(stage)
-        maps.append(result)
-    if not stages or sum(each.nbytes for each in maps) > MEMORY:
+    if not stages or memory * len(images) > MEMORY:
         return None
+    maps = [_through(lead, images.clone())]
+    for stage in stages:
+        maps.append(stage.in_full(maps[-1]))
     look = LocalLook(lead, stages, layers, maps, model.chunk or len(images))
     return look if _agree(look, model, images, side) else None
 
