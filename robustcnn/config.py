@@ -253,7 +253,7 @@ PRESETS = {
     ),
     "fashion-trades": Preset(
         says="TRADES on Fashion-MNIST against linf 0.1",
-        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=5, beta=3.0), epochs=16, mirror=True),
+        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=5, beta=6.0), epochs=16),
     ),
     "fashion-fast": Preset(
         says="one-step training on Fashion-MNIST against linf 0.1",
