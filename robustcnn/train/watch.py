@@ -20,8 +20,9 @@ FALLEN, APART = 0.5, 2.0
 """The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""
 LEARNT = 1.5
 """That much is lost only if PGD accuracy has been over LEARNT times that of guessing."""
-BEATEN, HELPLESS = 0.5, 0.5
-"""Also an alarm: FGSM accuracy over BEATEN while PGD accuracy is under HELPLESS times that of guessing."""
+BEATEN, HELPLESS, IN_A_ROW = 0.5, 0.5, 3
+"""Also an alarm: so many epochs with FGSM accuracy BEATEN of the way from guessing to 1 and PGD accuracy under HELPLESS
+times that of guessing. One such epoch may come before better ones."""
 
 OnOverfitting = Literal["warn", "stop", "rollback"]
 """What to do when it happens."""
@@ -65,7 +66,13 @@ def has_collapsed(history: Sequence[EpochMetrics], classes: int) -> bool:
     robust, fgsm = history[-1].robust_accuracy, history[-1].fgsm_accuracy
     best = max(past.robust_accuracy or 0.0 for past in history)
     fallen = best * classes > LEARNT and robust < FALLEN * best and fgsm > APART * robust
-    return fallen or (fgsm > BEATEN and robust * classes < HELPLESS)
+    return fallen or (len(history) >= IN_A_ROW and all(_is_helpless(past, classes) for past in history[-IN_A_ROW:]))
+
+
+def _is_helpless(epoch: EpochMetrics, classes: int) -> bool:
+    """Against many steps, while it has learnt to beat one."""
+    robust, fgsm, guessing = epoch.robust_accuracy or 0.0, epoch.fgsm_accuracy or 0.0, 1 / classes
+    return fgsm > guessing + BEATEN * (1 - guessing) and robust < HELPLESS * guessing
 
 
 def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicOverfitting:

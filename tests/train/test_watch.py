@@ -65,10 +65,10 @@ def test_at_most_so_many_images_are_watched() -> None:
         ([(0.6, 0.7), (0.29, 0.57)], False),
         ([(0.6, 0.7), (0.01, 0.9), (0.4, 0.6)], False),
         ([(0.15, 0.3), (0.01, 0.3)], False),
-        ([(0.0, 0.9)], True),
-        ([(0.04, 0.51)], True),
-        ([(0.06, 0.9)], False),
-        ([(0.04, 0.49)], False),
+        ([(0.0, 0.9)], False),
+        ([(0.0, 0.9), (0.04, 0.56), (0.0, 0.9)], True),
+        ([(0.0, 0.9), (0.06, 0.56), (0.0, 0.9)], False),
+        ([(0.0, 0.9), (0.04, 0.54), (0.0, 0.9)], False),
         ([(0.6, 0.7), (None, None)], False),
         ([], False),
     ],
@@ -110,9 +110,9 @@ def test_warn_warns_once_names_the_epoch_and_goes_on(monkeypatch: pytest.MonkeyP
 
 
 def test_who_never_learnt_to_stand_pgd_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, [Watched(0.0, 0.4), Watched(0.01, 0.9)] * 3)
+    scripted(monkeypatch, [Watched(0.0, 0.4), *[Watched(0.01, 0.9)] * 4])
     train, validation = parts(classes=3)
-    with pytest.warns(CatastrophicOverfitting, match=r"epoch 2: accuracy under PGD is 1.0 %, worse than guessing, whi"):
+    with pytest.warns(CatastrophicOverfitting, match=r"epoch 4: accuracy under PGD is 1.0 %, worse than guessing, whi"):
         list(fit(fresh(train), train, validation, CONFIG))
 
 
