@@ -39,7 +39,8 @@ POINTWISE = {
 
 
 def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
-    """Remembers `images`, to look at them with windows of at most `side` pixels changed; None where it saves nothing.
+    """Remembers `images`, to look at them with windows of at most `side` pixels changed; None where it would save
+    nothing, or say something else than the model.
 
     That is for fast views of chains of convolutions, poolings and pointwise layers, up to the first other layer.
     """
@@ -150,6 +151,7 @@ class LocalLook:
         for stage, maps, result in zip(self.stages, self.maps, self.maps[1:], strict=False):
             place = stage.seers(place, result.shape[2:])
             self.replaced.append(_paste(result, stage.part(maps, place), place))
+        # Layers may work in place.
         return torch.cat([_through(self.rest, part.clone()) for part in self.maps[-1].split(self.chunk)])
 
     def settle(self, kept: Tensor, stay: Tensor | None) -> None:
