@@ -44,7 +44,7 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
 
     That is for fast views of chains of convolutions, poolings and pointwise layers, up to the first other layer.
     """
-    # A GPU would wait for many small kernels, and the memory is for one copy of the maps.
+    # A GPU would wait for many small kernels.
     if not isinstance(model, FastView) or images.is_cuda:
         return None
     images = images.contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -109,6 +112,7 @@ def test_a_layer_that_does_more_than_its_kind_is_not_taken_for_it() -> None:
     hooked = chain([nn.Conv2d(2, 4, 3)])
     hooked[0].register_forward_hook(lambda *arguments: 2 * arguments[-1])  # type: ignore[operator]
     with torch.no_grad():
+        assert local_look(FastView(chain([nn.Conv2d(2, 4, 3)])), images, 1) is not None
         assert local_look(FastView(chain([Doubled(2, 4, 3)])), images, 1) is None
         assert local_look(FastView(hooked), images, 1) is None
 
@@ -118,9 +122,14 @@ def test_square_finds_the_same_with_a_local_look_and_without(monkeypatch: pytest
         model = build("bncnn", grey(16), width=0.25).eval()
     images, labels = torch.rand(8, 1, 16, 16, generator=seeded(0)), torch.zeros(8, dtype=torch.int64)
     labels = model(images).argmax(1)
-    view, found = prepare(model, images, labels), []
-    for allowed in (True, False):
-        if not allowed:
-            monkeypatch.setattr("robustcnn.attacks.square.local_look", lambda *_: None)
+    view, found, looks = prepare(model, images, labels), [], list[LocalLook | None]()
+    for see in (local_look, lambda *_: None):
+
+        def noted(*arguments: Any, see: Callable[..., LocalLook | None] = see) -> LocalLook | None:
+            looks.append(see(*arguments))
+            return looks[-1]
+
+        monkeypatch.setattr("robustcnn.attacks.square.local_look", noted)
         found.append(Square(queries=300)(view, images, labels, ThreatModel(norm="linf", eps=0.02), generator=seeded(1)))
+    assert any(looks)
     assert (found[0] - found[1]).abs().max() < 1e-6
