@@ -17,7 +17,7 @@ import torch
 from bench import machine
 from recipes import judged
 
-from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel
+from robustcnn import FitConfig, OptimConfig, ThreatModel
 from robustcnn.attacks import APGD, Attack, AutoAttack
 from robustcnn.config import TrainConfig
 from robustcnn.data.sources import DataConfig
@@ -29,7 +29,6 @@ REPLAYS = 4
 BASE = FitConfig(
     batch_size=64,
     optim=OptimConfig(name="adam", lr=2e-3, schedule="cosine", warmup=0.05),
-    augment=Augment(mirror=True),
     ema=0.999,
 )
 WAYS: dict[str, FitConfig] = {

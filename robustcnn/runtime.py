@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -38,6 +40,23 @@ def _has_bf16() -> bool:
     if not found:
         warnings.warn("bf16: this processor has no instructions for it; working in fp32 instead", stacklevel=3)
     return found
+
+
+@cache
+def keep_memory() -> None:
+    """Have the C library keep for this process what is freed, up to a gigabyte of it in pieces of up to 128 MB.
+
+    Usually glibc gives a batch's maps back to the system at the end of every step, and has them again page by page,
+    each of them filled with zeros: a tenth of a step's time. Other libraries and systems are left alone.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(_TRIM_THRESHOLD, 1 << 30)
+        mallopt(_MMAP_THRESHOLD, 1 << 27)
+
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Their numbers in malloc.h."""
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:

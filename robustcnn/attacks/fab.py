@@ -83,7 +83,7 @@ class FAB(Guarded):
             plane = self._plane(closest, point, target)
             point = self._step(point, images, plane, threat)
             fooled = closest.offer(point, closest.model(point))
-            point = torch.where(spread(fooled, point), torch.lerp(images, point, self.beta), point)
+            point = torch.lerp(images, point, spread(torch.where(fooled, self.beta, 1.0), point).to(point))
 
     def _plane(self, closest: Closest, point: Tensor, target: Tensor | None) -> Plane:
         if target is not None:

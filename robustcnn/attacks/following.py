@@ -20,7 +20,7 @@ class Following:
 
     def __init__(self, model: nn.Module, probe: Tensor, *, precision: Precision = "fp32") -> None:
         self.model = model
-        view = fast_view(model, probe, precision=precision)
+        view = fast_view(model, probe, precision=precision, steady=False)
         self.is_fast = isinstance(view, FastView)
         self._view: nn.Module = FastView(view.search) if isinstance(view, FastView) else model
         self._moving = list(_moving(model, view.search)) if isinstance(view, FastView) else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import exact_logits
 from robustcnn.attacks.view_layers import InputConvolution, ScaleShift
 from robustcnn.attacks.views import CoarseView, FastView
+from robustcnn.attacks.winograd import Winograd
 from robustcnn.windows import Pair, Window, window_of
 
 Layer = Callable[[Tensor], Tensor]
@@ -104,8 +106,8 @@ class Stage:
             spans.append((first, max(first + 1, min(length, (stop - 1 + padding) // stride + 1))))
         return (spans[0], spans[1])
 
-    def part(self, maps: Tensor, place: Place) -> Tensor:
-        """The part of the result at that place."""
+    def part(self, maps: Tensor, changed: Change, place: Place) -> Tensor:
+        """The part of the result at that place, for maps with a change."""
         inside, missing = [], []
         for (start, stop), length, kernel, stride, padding, dilation in zip(
             place, maps.shape[2:], *self.window, strict=True
@@ -114,7 +116,8 @@ class Stage:
             behind = (stop - 1) * stride - padding + dilation * (kernel - 1) + 1
             inside.append((max(first, 0), min(behind, length)))
             missing.append((max(-first, 0), max(behind - length, 0)))
-        seen = at(maps, (inside[0], inside[1])).contiguous(memory_format=torch.channels_last)
+        seen = at(maps, (inside[0], inside[1])).clone(memory_format=torch.channels_last)
+        changed.cut(inside[0], inside[1]).paste(seen)
         if any(itertools.chain(*missing)):
             filling = -torch.inf if isinstance(self.layer, nn.MaxPool2d) else 0.0
             seen = F.pad(seen, (*missing[1], *missing[0]), value=filling)
@@ -126,9 +129,28 @@ class Stage:
             return F.max_pool2d(seen, window.kernel, window.stride, 0, window.dilation)
         if isinstance(layer, nn.AvgPool2d):
             return F.avg_pool2d(seen, window.kernel, window.stride)
-        assert isinstance(layer, nn.Conv2d | InputConvolution)
+        assert isinstance(layer, nn.Conv2d | InputConvolution | Winograd)
         groups = getattr(layer, "groups", 1)
         return F.conv2d(seen, layer.weight, layer.bias, window.stride, 0, window.dilation, groups)
+
+
+class Change(NamedTuple):
+    """What stands in one place of all maps."""
+
+    place: Place
+    part: Tensor
+
+    def paste(self, maps: Tensor) -> None:
+        at(maps, self.place).copy_(self.part)
+
+    def cut(self, rows: Span, columns: Span) -> Change:
+        """As it is seen in these rows and columns of the maps; nothing of it may be."""
+        shown, seen = [], []
+        for (start, stop), (first, behind) in zip(self.place, (rows, columns), strict=True):
+            begin, end = max(start, first), max(min(stop, behind), start, first)
+            shown.append((begin - first, end - first))
+            seen.append((begin - start, end - start))
+        return Change((shown[0], shown[1]), at(self.part, (seen[0], seen[1])))
 
 
 @dataclass(slots=True)
@@ -141,24 +163,25 @@ class LocalLook:
     maps: list[Tensor]
     """What each stage is shown, and what the rest is."""
     chunk: int
-    replaced: list[tuple[Place, Tensor]] = field(default_factory=list)
-    """In each of the maps: where the last change is, and what was there before."""
+    changes: list[Change] = field(default_factory=list)
+    """The last change, of each of the maps."""
 
     def __call__(self, pixels: Tensor, place: Place) -> Tensor:
         """Logits of the remembered images with these `pixels` (N, C, h, w) in their place; then `settle`."""
-        part = _through(self.lead, pixels.clone())
-        self.replaced = [_paste(self.maps[0], part, place)]
+        # Layers may work in place.
+        self.changes = [Change(place, _through(self.lead, pixels.clone()))]
         for stage, maps, result in zip(self.stages, self.maps, self.maps[1:], strict=False):
             place = stage.seers(place, result.shape[2:])
-            self.replaced.append(_paste(result, stage.part(maps, place), place))
-        # Layers may work in place.
-        return torch.cat([_through(self.rest, part.clone()) for part in self.maps[-1].split(self.chunk)])
+            self.changes.append(Change(place, stage.part(maps, self.changes[-1], place)))
+        shown = self.maps[-1].clone()
+        self.changes[-1].paste(shown)
+        return torch.cat([_through(self.rest, few) for few in shown.split(self.chunk)])
 
     def settle(self, kept: Tensor, stay: Tensor | None) -> None:
-        """Take the last change back where it is not `kept` (N,), and forget the images that do not `stay`."""
-        for maps, (place, before) in zip(self.maps, self.replaced, strict=True):
-            changed = at(maps, place)
-            changed.copy_(torch.where(kept[:, None, None, None], changed, before))
+        """Keep the last change of those `kept` (N,), and forget the images that do not `stay`."""
+        rows = kept.nonzero().flatten()
+        for maps, (place, part) in zip(self.maps, self.changes, strict=True):
+            at(maps, place)[rows] = part[rows]
         if stay is not None:
             self.maps = [maps[stay] for maps in self.maps]
 
@@ -179,7 +202,7 @@ def _is_pointwise(layer: Layer) -> bool:
 
 def _window(layer: nn.Module, size: Pair) -> Window | None:
     """The window of a layer whose result can be computed in part."""
-    if type(layer) is InputConvolution:
+    if isinstance(layer, InputConvolution | Winograd):
         return Window((layer.weight.shape[2], layer.weight.shape[3]), padding=layer.padding)
     in_part = (
         (type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str))
@@ -199,9 +222,8 @@ def _agree(look: LocalLook, model: nn.Module, images: Tensor, side: int) -> bool
     top, left = ((length - side) // 2 for length in images.shape[2:])
     place = ((top, top + side), (left, left + side))
     changed = images.clone()
-    _paste(changed, at(images.flip(2, 3), place), place)
+    Change(place, at(images.flip(2, 3), place)).paste(changed)
     logits = look(at(changed, place), place)[:PROBE]
-    look.settle(torch.zeros(len(images), dtype=torch.bool), None)
     expected = exact_logits(model, changed[:PROBE])
     return bool((logits - expected).norm() <= AGREED * expected.norm())
 
@@ -216,11 +238,3 @@ def at(maps: Tensor, place: Place) -> Tensor:
     """The part of maps (N, C, H, W) that lies there, as a view."""
     (top, bottom), (left, right) = place
     return maps[:, :, top:bottom, left:right]
-
-
-def _paste(maps: Tensor, part: Tensor, place: Place) -> tuple[Place, Tensor]:
-    """Put the part in its place; where that is, and what was there."""
-    there = at(maps, place)
-    before = there.clone()
-    there.copy_(part)
-    return place, before

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.view_layers import InputConvolution, ScaleShift, WholeMap, scale_and_shift
+from robustcnn.attacks.winograd import winograd_for
 from robustcnn.runtime import Precision, evaluating, seeded, usable
+from robustcnn.windows import Pair
 
 TOLERANCE = {"fp32": (1e-5, 1e-5), "bf16": (0.3, 0.5)}
 """Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse."""
@@ -83,8 +85,18 @@ def _of_few_sizes(look: Look) -> Look:
     return padded
 
 
-def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32", compiled: bool = False) -> nn.Module:
-    """A fast view of `model`, or the model itself, with a warning, where none agrees with it on the `probe` images."""
+def fast_view(
+    model: nn.Module,
+    probe: Tensor,
+    *,
+    precision: Precision = "fp32",
+    compiled: bool = False,
+    steady: bool = True,
+) -> nn.Module:
+    """A fast view of `model`, or the model itself, with a warning, where none agrees with it on the `probe` images.
+
+    `steady` are weights that will not change as long as the view is used: much can be worked out once.
+    """
     probe = _roughened(probe)
     with evaluating(model):
         try:
@@ -96,10 +108,12 @@ def fast_view(model: nn.Module, probe: Tensor, *, precision: Precision = "fp32",
             first = str(problem).splitlines()[0]
             warnings.warn(f"attacking the plain model, which is slower: {first}", stacklevel=2)
             return model
-        if usable(precision, probe.device) == "fp32":
+        coarse = None if usable(precision, probe.device) == "fp32" else _in_bf16(plain)
+        if steady and not compiled and not probe.is_cuda:
+            _shorten_convolutions(plain, probe)
+        if coarse is None:
             return FastView(plain, compiled=compiled)
         try:
-            coarse = _in_bf16(plain)
             _check(model, coarse, probe, precision)
         except _Disagreement as problem:
             warnings.warn(f"attacking in float32, which is slower: {problem}", stacklevel=2)
@@ -184,21 +198,35 @@ def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 def _replace_whole_map_convolutions(view: nn.Module, probe: Tensor) -> None:
     """Those that, on images of the probe's size, look at all of their map at once."""
-    sizes: dict[nn.Module, tuple[int, ...]] = {}
+    for parent, name, convolution, size in _convolutions(view, probe):
+        if convolution.groups == 1 and convolution.padding == (0, 0) and size == convolution.kernel_size:
+            setattr(parent, name, WholeMap(convolution))
+
+
+def _shorten_convolutions(view: nn.Module, probe: Tensor) -> None:
+    for parent, name, convolution, size in _convolutions(view, probe):
+        if short := winograd_for(convolution, size):
+            setattr(parent, name, short)
+
+
+def _convolutions(view: nn.Module, probe: Tensor) -> list[tuple[nn.Module, str, nn.Conv2d, Pair]]:
+    """Each with its parent, its name there, and the size of the maps that it sees."""
+    sizes: dict[nn.Module, Pair] = {}
 
     def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        sizes[convolution] = tuple(inputs[0].shape[2:])
+        sizes[convolution] = (inputs[0].shape[2], inputs[0].shape[3])
 
-    convolutions = [each for each in view.modules() if type(each) is nn.Conv2d and each.groups == 1]
-    hooks = [each.register_forward_pre_hook(note) for each in convolutions if each.padding == (0, 0)]
+    hooks = [each.register_forward_pre_hook(note) for each in view.modules() if type(each) is nn.Conv2d]
     with torch.no_grad():
         view(probe[:1])
     for hook in hooks:
         hook.remove()
-    for parent in list(view.modules()):
-        for name, child in list(parent.named_children()):
-            if child in sizes and sizes[child] == child.kernel_size:
-                setattr(parent, name, WholeMap(child))  # type: ignore[arg-type]
+    return [
+        (parent, name, child, sizes[child])
+        for parent in view.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Conv2d) and child in sizes
+    ]
 
 
 def _replace_input_convolution(view: nn.Module) -> None:
