@@ -110,7 +110,8 @@ class Training:
                 self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.history = (*self.history, metrics)
         if self._has_collapsed() and (self.config.on_overfitting != "warn" or self._collapses == 1):
-            warnings.warn(alarm(self.history, self.config.on_overfitting), stacklevel=2)
+            cure = hasattr(self.config.objective, "cured")
+            warnings.warn(alarm(self.history, self.config.on_overfitting, takes_noise=cure), stacklevel=2)
         return metrics
 
     def judged_weights(self) -> AbstractContextManager[None]:

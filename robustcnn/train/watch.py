@@ -75,8 +75,8 @@ def _is_helpless(epoch: EpochMetrics, classes: int) -> bool:
     return fgsm > guessing + BEATEN * (1 - guessing) and robust < HELPLESS * guessing
 
 
-def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicOverfitting:
-    """What to say of the last epoch, which has collapsed."""
+def alarm(history: Sequence[EpochMetrics], then: OnOverfitting, *, takes_noise: bool) -> CatastrophicOverfitting:
+    """What to say of the last epoch, which has collapsed; `takes_noise` if the objective knows that cure."""
     last, best = history[-1], [metrics for metrics in history if metrics.best][-1]
     robust, fgsm, before = (
         100 * (share or 0.0) for share in (last.robust_accuracy, last.fgsm_accuracy, best.robust_accuracy)
@@ -85,13 +85,13 @@ def alarm(history: Sequence[EpochMetrics], then: OnOverfitting) -> CatastrophicO
     change = fell if robust < FALLEN * before else f"is {robust:.1f} %, worse than guessing"
     return CatastrophicOverfitting(
         f"epoch {last.epoch}: accuracy under PGD {change}, while {fgsm:.1f} % stand FGSM: catastrophic overfitting; "
-        f"{_NEXT[then]}"
+        f"{_NEXT[then]} (a cure is {'noise: --objective.noise 2' if takes_noise else _STEPS})"
     )
 
 
+_STEPS = "an attack of several steps: --objective adversarial"
 _NEXT: dict[OnOverfitting, str] = {
-    "warn": "the best epoch's weights are kept, and training goes on (noise is a cure: --fit.objective.noise 2; "
-    "--fit.on-overfitting stop or rollback would act)",
+    "warn": "the best epoch's weights are kept, and training goes on; --fit.on-overfitting stop or rollback would act",
     "stop": "training stops and keeps the best epoch's weights",
-    "rollback": "training goes on from the best epoch's weights",
+    "rollback": "training goes on from the best epoch's weights, with noise where the objective knows it",
 }

@@ -24,6 +24,7 @@ THREAT = ThreatModel(norm="linf", eps=0.1)
 ROBUST = [
     Adversarial(threat=THREAT, steps=3),
     Mixture(threat=THREAT),
+    Mixture(threat=THREAT, noise=2.0),
     Fast(threat=THREAT),
     Fast(threat=THREAT, noise=2.0),
     Fast(threat=THREAT, grad_align=0.2),
@@ -149,10 +150,11 @@ def test_the_attack_is_that_of_the_weights_as_they_are_now() -> None:
         torch.testing.assert_close(scorer(images, labels, seeded(0), progress=1.0)(model), worst)
 
 
-def test_noise_is_not_clipped_to_the_ball_but_to_the_pixels_range() -> None:
+@pytest.mark.parametrize("kind", [Fast, Mixture])
+def test_noise_is_not_clipped_to_the_ball_but_to_the_pixels_range(kind: type[Fast | Mixture]) -> None:
     model, (images, labels) = fresh(bars(), "logistic"), pictures()
     _, slope = lead(model, images, labels)
-    objective = Fast(threat=replace(THREAT, eps=0.05), noise=2.0)
+    objective = kind(threat=replace(THREAT, eps=0.05)).cured()
     change = objective.craft(model, images, labels, objective.threat, seeded(0)) - images
     noise = change - 0.05 * slope.sign()
     assert noise.abs().amax().item() == pytest.approx(0.1, abs=1e-3)

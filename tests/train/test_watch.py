@@ -16,7 +16,7 @@ from robustcnn import OptimConfig, fit
 from robustcnn.results import EpochMetrics
 from robustcnn.runtime import seeded
 from robustcnn.threat import ThreatModel
-from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast
+from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast, Free, Mixture
 from robustcnn.train.training import Training
 from robustcnn.train.watch import Watch, Watched, has_collapsed
 
@@ -114,6 +114,23 @@ def test_who_never_learnt_to_stand_pgd_is_told_so(monkeypatch: pytest.MonkeyPatc
     train, validation = parts(classes=3)
     with pytest.warns(CatastrophicOverfitting, match=r"epoch 4: accuracy under PGD is 1.0 %, worse than guessing, whi"):
         list(fit(fresh(train), train, validation, CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("objective", "cure"),
+    [
+        (Fast(threat=THREAT), "noise: --objective.noise 2"),
+        (Mixture(threat=THREAT), "noise: --objective.noise 2"),
+        (Free(threat=THREAT), "several steps: --objective adversarial"),
+    ],
+)
+def test_the_alarm_names_a_cure_that_the_objective_has(
+    monkeypatch: pytest.MonkeyPatch, objective: Fast | Mixture | Free, cure: str
+) -> None:
+    scripted(monkeypatch, SCRIPT)
+    train, validation = parts(classes=3)
+    with pytest.warns(CatastrophicOverfitting, match=cure):
+        list(fit(fresh(train), train, validation, replace(CONFIG, objective=objective)))
 
 
 def test_stop_keeps_the_best_epochs_weights(monkeypatch: pytest.MonkeyPatch) -> None:
