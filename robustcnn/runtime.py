@@ -46,8 +46,8 @@ def _has_bf16() -> bool:
 def keep_memory() -> None:
     """Have the C library keep for this process what is freed, up to a gigabyte of it in pieces of up to 128 MB.
 
-    Usually glibc gives a batch's maps back to the system at the end of every step, and has them again page by page,
-    each of them filled with zeros: a tenth of a step's time. Other libraries and systems are left alone.
+    Usually glibc gives a batch's maps back to the system at the end of a step, and has them again page by page, each
+    of them filled with zeros: a tenth of an attack's time. Other libraries and systems are left alone.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:

@@ -10,7 +10,7 @@ from torch import Tensor
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
 from robustcnn.results import EpochMetrics
-from robustcnn.runtime import Precision, keep_memory
+from robustcnn.runtime import Precision
 from robustcnn.train.resume import Journal
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training
@@ -37,7 +37,6 @@ def fit(
     """
     if resume and folder is None:
         raise ValueError("resume needs the folder that holds the checkpoint")
-    keep_memory()
     training = Training(
         model,
         train,
