@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 Pair = tuple[int, int]
 """(height, width)."""
+Span = tuple[int, int]
+"""Rows or columns: the first, and the one behind the last."""
+Place = tuple[Span, Span]
+"""Rows and columns of a window."""
 PaddingName = Literal["valid", "same", "full"]
+
+
+def at(maps: Tensor, place: Place) -> Tensor:
+    """The part of maps (N, C, H, W) that lies there, as a view."""
+    (top, bottom), (left, right) = place
+    return maps[:, :, top:bottom, left:right]
 
 
 def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> int:

@@ -19,13 +19,9 @@ from robustcnn.attacks.base import exact_logits
 from robustcnn.attacks.view_layers import InputConvolution, ScaleShift
 from robustcnn.attacks.views import CoarseView, FastView
 from robustcnn.attacks.winograd import Winograd
-from robustcnn.windows import Pair, Window, window_of
+from robustcnn.windows import Pair, Place, Span, Window, at, window_of
 
 Layer = Callable[[Tensor], Tensor]
-Span = tuple[int, int]
-"""Rows or columns: the first, and the one behind the last."""
-Place = tuple[Span, Span]
-"""Rows and columns of a window."""
 
 WORTH = 0.6
 """Share of a map up to which a part of it is computed sooner than all."""
@@ -181,7 +177,7 @@ class LocalLook:
         """Keep the last change of those `kept` (N,), and forget the images that do not `stay`."""
         rows = kept.nonzero().flatten()
         for maps, (place, part) in zip(self.maps, self.changes, strict=True):
-            at(maps, place)[rows] = part[rows]
+            at(maps, place).index_copy_(0, rows, part.index_select(0, rows))
         if stay is not None:
             self.maps = [maps[stay] for maps in self.maps]
 
@@ -232,9 +228,3 @@ def _through(layers: Iterable[Layer], maps: Tensor) -> Tensor:
     for layer in layers:
         maps = layer(maps)
     return maps
-
-
-def at(maps: Tensor, place: Place) -> Tensor:
-    """The part of maps (N, C, H, W) that lies there, as a view."""
-    (top, bottom), (left, right) = place
-    return maps[:, :, top:bottom, left:right]

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.local_look import Place, at, local_look
+from robustcnn.attacks.local_look import local_look
 from robustcnn.attacks.square_windows import moved, recoloured, stripes, tiles
 from robustcnn.attacks.standing import Standing
 from robustcnn.losses import margin
 from robustcnn.threat import ThreatModel
+from robustcnn.windows import Place, at
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, at which the window's area halves: the published schedule."""
@@ -69,13 +70,12 @@ class Square(Guarded):
             if not len(rows):
                 return
             side = self._side(query, standing.images, 1)
-            best = standing.worst[rows]
             if side != looked:
-                looked, look = side, local_look(standing.model, best, side)
-            place = _place(corners[query], side, best)
-            candidates = recoloured(standing.images[rows], best, threat.eps, place, generator).clamp(*threat.bounds)
-            logits = look(at(candidates, place), place) if look else standing.model(candidates)
-            worse, stay = _see(standing, candidates, logits), standing.leave(query)
+                looked, look = side, local_look(standing.model, standing.worst[rows], side)
+            place = _place(corners[query], side, standing.images)
+            window = recoloured(at(standing.images, place)[rows], threat.eps, generator).clamp(*threat.bounds)
+            logits = look(window, place) if look else _shown(standing, window, place)
+            worse, stay = _see(standing, window, logits, place), standing.leave(query)
             if look:
                 look.settle(worse, stay)
 
@@ -100,9 +100,16 @@ class Square(Guarded):
         return min(odd, height, width)
 
 
-def _see(standing: Standing, candidates: Tensor, logits: Tensor) -> Tensor:
+def _see(standing: Standing, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
     """Which candidates are taken over."""
-    return standing.see(candidates, margin(logits, standing.labels[standing.rows]), logits)
+    return standing.see(candidates, margin(logits, standing.labels[standing.rows]), logits, place=place)
+
+
+def _shown(standing: Standing, window: Tensor, place: Place) -> Tensor:
+    """Logits of the worst images with another window."""
+    candidates = standing.worst[standing.rows]
+    at(candidates, place).copy_(window)
+    return standing.model(candidates)  # type: ignore[no-any-return]
 
 
 def _place(corner: Sequence[float], side: int, images: Tensor) -> Place:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustcnn.attacks.local_look import Place, at
-
 TINY = 1e-12
 
 
@@ -37,11 +35,9 @@ def stripes(images: Tensor, eps: float, generator: torch.Generator) -> Tensor:
     return images + eps * signs((count, channels, 1, width), images, generator)
 
 
-def recoloured(images: Tensor, best: Tensor, eps: float, place: Place, generator: torch.Generator) -> Tensor:
-    """linf proposal: in a window at the same place of all images every channel is shifted by +eps or -eps."""
-    proposal, colour = best.clone(), signs((*images.shape[:2], 1, 1), images, generator)
-    at(proposal, place).copy_(at(images, place) + eps * colour)
-    return proposal
+def recoloured(window: Tensor, eps: float, generator: torch.Generator) -> Tensor:
+    """linf proposal for a window (N, C, h, w) of all images: every channel is shifted by +eps or -eps."""
+    return window + eps * signs((*window.shape[:2], 1, 1), window, generator)
 
 
 def bump(rows: int, columns: int) -> Tensor:

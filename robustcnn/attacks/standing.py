@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import exact_logits, is_fooled, spread
+from robustcnn.windows import Place, at
 
 
 class Standing:
@@ -34,17 +35,20 @@ class Standing:
         """Whether these logits are what the attacker wants."""
         return is_fooled(logits, self.labels[rows]) if self.targets is None else logits.argmax(1) == self.targets[rows]
 
-    def see(self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True) -> Tensor:
+    def see(
+        self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True, place: Place | None = None
+    ) -> Tensor:
         """Take over each candidate that is worse than what is held; not `ranked`: only those that reach the goal.
 
-        Which those are is told.
+        Which those are is told. With a `place`, the candidates are what stands there in images that are held otherwise.
         """
         held, reached = self.reached[self.rows], self.goal(logits, self.rows)
         worse = reached & ~held
         if ranked:
             level = ~held & ~reached if self.stop else held == reached
             worse |= level & (loss > self.loss[self.rows])
-        self.worst[self.rows] = torch.where(spread(worse, candidates), candidates, self.worst[self.rows])
+        worst = self.worst if place is None else at(self.worst, place)
+        worst[self.rows] = torch.where(spread(worse, candidates), candidates, worst[self.rows])
         self.loss[self.rows] = torch.where(worse, loss.to(self.loss.dtype), self.loss[self.rows])
         self.reached[self.rows] = held | reached
         return worse

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from robustcnn import build
 from robustcnn.attacks.craft import prepare
-from robustcnn.attacks.local_look import LocalLook, Place, at, local_look
+from robustcnn.attacks.local_look import LocalLook, local_look
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.views import FastView
 from robustcnn.runtime import global_seed, seeded
 from robustcnn.spec import ImageSpec
 from robustcnn.threat import ThreatModel
+from robustcnn.windows import Place, at
 
 HEIGHT, WIDTH = 13, 17
 PLACES: list[Place] = [((0, 2), (0, 2)), ((11, 13), (15, 17)), ((5, 7), (0, 2)), ((12, 13), (8, 10)), ((4, 6), (7, 9))]

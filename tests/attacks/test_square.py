@@ -70,9 +70,7 @@ def test_the_start_is_vertical_stripes_of_eps() -> None:
 
 
 def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
-    change = recoloured(GREY, GREY, 0.1, ((2, 6), (7, 11)), seeded(0)) - GREY
-    window = change[:, :, 2:6, 7:11]
-    assert (change != 0).sum() == window.numel()
+    window = recoloured(GREY[:, :, 2:6, 7:11], 0.1, seeded(0)) - GREY[:, :, 2:6, 7:11]
     assert (window.abs() - 0.1).abs().max() < 1e-6
     assert (window.flatten(2).std(2) < 1e-6).all()
     assert (window[:, :, 0, 0] > 0).float().mean(0).sub(0.5).abs().max() < 0.2

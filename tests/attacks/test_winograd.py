@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.following import Following
-from robustcnn.attacks.local_look import at, local_look
+from robustcnn.attacks.local_look import local_look
 from robustcnn.attacks.views import CoarseView, FastView, fast_view
 from robustcnn.attacks.winograd import TILES, Winograd, gain, winograd_for
 from robustcnn.runtime import global_seed, seeded
+from robustcnn.windows import at
 
 
 def convolution(channels: int = 5, results: int = 7, **options: object) -> nn.Conv2d:
