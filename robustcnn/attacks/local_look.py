@@ -40,7 +40,8 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
     """Remembers `images`, to look at them with windows of at most `side` pixels changed; None where it would save
     nothing, or say something else than the model.
 
-    That is for fast views of chains of convolutions, poolings and pointwise layers, up to the first other layer.
+    That is for fast views of chains of convolutions, poolings and pointwise layers, up to the first other layer or
+    into a linear one.
     """
     # A GPU would wait for many small kernels.
     if not isinstance(model, FastView) or images.is_cuda:
@@ -63,7 +64,9 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
     maps = [_through(lead, images.clone())]
     for stage in stages:
         maps.append(stage.in_full(maps[-1]))
-    look = LocalLook(lead, stages, layers, maps, model.chunk or len(images))
+    if sums := Sums.first_of(layers, maps[-1]):
+        del layers[:2]
+    look = LocalLook(lead, stages, sums, layers, maps, model.chunk or len(images))
     return look if _agree(look, model, images, side) else None
 
 
@@ -150,17 +153,48 @@ class Change(NamedTuple):
 
 
 @dataclass(slots=True)
+class Sums:
+    """A linear layer that is shown all of the maps; only what changed is added."""
+
+    weight: Tensor
+    """(H, W, C, K), so that the part of neighbouring pixels lies together."""
+    values: Tensor
+    """(N, K), for the remembered images."""
+
+    @classmethod
+    def first_of(cls, layers: list[Layer], maps: Tensor) -> Sums | None:
+        """What a chain which is shown `maps` begins with, if it is that."""
+        if len(layers) < 2 or not isinstance(flatten := layers[0], nn.Flatten) or type(layers[1]) is not nn.Linear:
+            return None
+        if (flatten.start_dim, flatten.end_dim) != (1, -1):
+            return None
+        weight = layers[1].weight.unflatten(1, maps.shape[1:]).permute(2, 3, 1, 0).contiguous()
+        return cls(weight, layers[1](flatten(maps)))
+
+    def after(self, change: Change, maps: Tensor) -> Tensor:
+        (top, bottom), (left, right) = change.place
+        rows = (change.part - at(maps, change.place)).permute(2, 0, 3, 1)
+        values = self.values.clone()
+        for row, weight in zip(rows, self.weight[top:bottom, left:right], strict=True):
+            values.addmm_(row.flatten(1), weight.flatten(0, 1))
+        return values
+
+
+@dataclass(slots=True)
 class LocalLook:
     """Shows a change of all images in one place, and keeps it for those that are told to `settle` for it."""
 
     lead: list[Layer]
     stages: list[Stage]
+    sums: Sums | None
     rest: list[Layer]
     maps: list[Tensor]
-    """What each stage is shown, and what the rest is."""
+    """What each stage is shown, and what comes after them is."""
     chunk: int
     changes: list[Change] = field(default_factory=list)
     """The last change, of each of the maps."""
+    values: Tensor | None = None
+    """The sums after it."""
 
     def __call__(self, pixels: Tensor, place: Place) -> Tensor:
         """Logits of the remembered images with these `pixels` (N, C, h, w) in their place; then `settle`."""
@@ -169,8 +203,12 @@ class LocalLook:
         for stage, maps, result in zip(self.stages, self.maps, self.maps[1:], strict=False):
             place = stage.seers(place, result.shape[2:])
             self.changes.append(Change(place, stage.part(maps, self.changes[-1], place)))
-        shown = self.maps[-1].clone()
-        self.changes[-1].paste(shown)
+        if self.sums:
+            self.values = self.sums.after(self.changes[-1], self.maps[-1])
+            shown = self.values.clone()
+        else:
+            shown = self.maps[-1].clone()
+            self.changes[-1].paste(shown)
         return torch.cat([_through(self.rest, few) for few in shown.split(self.chunk)])
 
     def settle(self, kept: Tensor, stay: Tensor | None) -> None:
@@ -178,8 +216,12 @@ class LocalLook:
         rows = kept.nonzero().flatten()
         for maps, (place, part) in zip(self.maps, self.changes, strict=True):
             at(maps, place).index_copy_(0, rows, part.index_select(0, rows))
+        if self.sums and self.values is not None:
+            self.sums.values.index_copy_(0, rows, self.values.index_select(0, rows))
         if stay is not None:
             self.maps = [maps[stay] for maps in self.maps]
+            if self.sums:
+                self.sums.values = self.sums.values[stay]
 
 
 def _chain(model: Layer) -> Iterator[Layer]:
