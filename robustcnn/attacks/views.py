@@ -214,7 +214,9 @@ def _convolutions(view: nn.Module, probe: Tensor) -> list[tuple[nn.Module, str, 
     sizes: dict[nn.Module, Pair] = {}
 
     def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        sizes[convolution] = (inputs[0].shape[2], inputs[0].shape[3])
+        # Whoever is called by keyword, or with one image, keeps its way.
+        if inputs and inputs[0].ndim == 4:
+            sizes[convolution] = (inputs[0].shape[2], inputs[0].shape[3])
 
     hooks = [each.register_forward_pre_hook(note) for each in view.modules() if type(each) is nn.Conv2d]
     with torch.no_grad():

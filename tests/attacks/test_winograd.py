@@ -113,6 +113,23 @@ def test_views_take_it_while_the_weights_stand_still() -> None:
     assert short_ways(Following(model, images).view()) == 0
 
 
+class ByKeyword(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 96, 3, padding=1), nn.Conv2d(96, 96, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps: Tensor = self.second(input=self.first(images).relu())
+        return maps.mean((2, 3))[:, :4]
+
+
+def test_convolutions_that_are_called_by_keyword_are_left_alone() -> None:
+    images = torch.rand(4, 3, 16, 16, generator=seeded(0))
+    view = fast_view(ByKeyword().eval(), images)
+    assert isinstance(view, FastView)
+    assert short_ways(view) == 0
+
+
 def test_bf16_searches_the_usual_way_and_is_confirmed_by_the_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("robustcnn.attacks.views.usable", lambda precision, _: precision)
     model, images = wide(), torch.rand(4, 3, 16, 16, generator=seeded(0))
