@@ -164,12 +164,13 @@ class Sums:
     @classmethod
     def first_of(cls, layers: list[Layer], maps: Tensor) -> Sums | None:
         """What a chain which is shown `maps` begins with, if it is that."""
-        if len(layers) < 2 or not isinstance(flatten := layers[0], nn.Flatten) or type(layers[1]) is not nn.Linear:
+        flatten, linear = [*layers, None, None][:2]
+        if not isinstance(flatten, nn.Flatten) or (flatten.start_dim, flatten.end_dim) != (1, -1):
             return None
-        if (flatten.start_dim, flatten.end_dim) != (1, -1):
+        if type(linear) is not nn.Linear or linear.weight.nbytes > MEMORY:
             return None
-        weight = layers[1].weight.unflatten(1, maps.shape[1:]).permute(2, 3, 1, 0).contiguous()
-        return cls(weight, layers[1](flatten(maps)))
+        weight = linear.weight.unflatten(1, maps.shape[1:]).permute(2, 3, 1, 0).contiguous()
+        return cls(weight, linear(flatten(maps)))
 
     def after(self, change: Change, maps: Tensor) -> Tensor:
         (top, bottom), (left, right) = change.place
