@@ -23,7 +23,7 @@ BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
 
-PROBE = 2
+PROBE = 4
 """Images that a fast view is checked on."""
 NEAR = 0.01
 """Share of the range of an image's logits within which bf16 cannot be trusted to tell right from wrong."""

@@ -13,6 +13,7 @@ from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.square import Square, _place
 from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
+from robustcnn.attacks.standing import Standing
 from robustcnn.runtime import seeded
 from robustcnn.threat import Norm, ThreatModel
 
@@ -112,3 +113,14 @@ def test_any_function_is_a_victim(trained: Trained) -> None:
 def test_l1_is_refused_with_an_alternative(trained: Trained) -> None:
     with pytest.raises(ValueError, match=r"Square knows linf and l2, got l1 \(use"):
         Square()(trained.model, trained.images, trained.labels, ThreatModel(norm="l1", eps=1.0))
+
+
+def test_a_window_that_helps_is_all_that_changes_in_what_is_held() -> None:
+    images = torch.rand(3, 2, 6, 6, generator=seeded(0))
+    standing = Standing(nn.Identity(), images, torch.zeros(3, dtype=torch.int64))
+    loss, logits = torch.tensor([1.0, -torch.inf, 1.0]), torch.tensor([[1.0, 0.0]] * 3)
+    place = ((1, 3), (4, 6))
+    assert standing.see(torch.full((3, 2, 2, 2), 2.0), loss, logits, place=place).tolist() == [True, False, True]
+    expected = images.clone()
+    expected[[0, 2], :, 1:3, 4:6] = 2.0
+    assert torch.equal(standing.worst, expected)
