@@ -23,6 +23,7 @@ check: $(SETUP) ## format, lint, types, fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow and not data"
 
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from torchvision import transforms
 
 from robustcnn import Augment, FitConfig, OptimConfig, ResidentDataset, build, fit, load
-from robustcnn.runtime import global_seed, seeded
+from robustcnn.core.runtime import global_seed, seeded
 
 BATCH = 128
 AUGMENT = Augment(mirror=True, shift=4)

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from bench import machine
 
-from robustcnn import runs
-from robustcnn.config import PRESETS, preset
+from robustcnn.runs import train as runs
+from robustcnn.runs.train_config import PRESETS, preset
 
 SAID = {
     "fashion-smallcnn": ">= 92.5 %",

@@ -34,8 +34,8 @@ from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import craft
 from robustcnn.attacks.ensemble import AutoAttack
 from robustcnn.attacks.gradient import PGD
-from robustcnn.losses import margin
-from robustcnn.runtime import Precision, seeded
+from robustcnn.core.losses import margin
+from robustcnn.core.runtime import Precision, seeded
 
 PARTS = ("known", "apgd", "ensemble")
 PLAIN_SHARE = 4

@@ -34,7 +34,7 @@ from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import craft, prepare
 from robustcnn.attacks.curve import breaking_eps
 from robustcnn.attacks.gradient import PGD
-from robustcnn.runtime import Precision, seeded, usable
+from robustcnn.core.runtime import Precision, seeded, usable
 
 FOLDER = Path("mlruns/victims")
 LIMITS = {BNCNN: {"fp32": 0.75, "bf16": 0.75}, RESNET18: {"fp32": 0.8, "bf16": 0.75}, LENET5: {"fp32": 0.5}}

@@ -17,9 +17,9 @@ import torch
 from bench import machine
 
 from robustcnn import FitConfig, build, fit, load
+from robustcnn.core.plain_data import to_plain
+from robustcnn.core.results import AttackScore, RobustnessReport, Share, ThreatScore
 from robustcnn.evaluate.metrics import metrics
-from robustcnn.plain import to_plain
-from robustcnn.results import AttackScore, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking import SpooledTracker
 
 EPOCHS = 20

@@ -19,7 +19,7 @@ from peers import Task, art_estimator, missing
 from torch import nn
 
 from robustcnn import FitConfig, ResidentDataset, ThreatModel, build, fit, load
-from robustcnn.runtime import global_seed
+from robustcnn.core.runtime import global_seed
 from robustcnn.train import Adversarial, Fast
 
 usual = import_module("01_training_speed")

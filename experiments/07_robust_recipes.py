@@ -17,8 +17,8 @@ from bench import machine
 from recipes import judged
 
 from robustcnn.attacks import AutoAttack
-from robustcnn.checkpoint import Which
-from robustcnn.config import PRESETS, TrainConfig, preset
+from robustcnn.models.checkpoint import Which
+from robustcnn.runs.train_config import PRESETS, TrainConfig, preset
 
 HEAD = ("preset", "seed", "against", "weights", "clean", "under AutoAttack (95 % interval)", "epochs", "minutes", "aim")
 AIMS = {

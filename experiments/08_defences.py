@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, build, defences, fit, load
 from robustcnn.attacks import APGD, PGD, Square
 from robustcnn.attacks.base import Attack
-from robustcnn.results import Share
-from robustcnn.runtime import global_seed, seeded
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.train import Adversarial
 
 Try = tuple[Attack, nn.Module]

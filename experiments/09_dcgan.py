@@ -16,18 +16,20 @@ import torch.nn.functional as F
 from bench import compare, machine
 from torch import Tensor, nn
 
-from robustcnn import FitConfig, OptimConfig, ResidentDataset, checkpoint, load, pretraining, runs
-from robustcnn.config import DataConfig, TrainConfig
+from robustcnn import FitConfig, OptimConfig, ResidentDataset, load
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.evaluate import score
-from robustcnn.models import ModelConfig
+from robustcnn.models import ModelConfig, checkpoint
 from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator
-from robustcnn.pretrain_config import preset
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.train.gan import pretrain
-from robustcnn.train.gan_checkpoint import PAGE, load_discriminator, load_generator
-from robustcnn.train.gan_settings import GanConfig
-from robustcnn.train.gan_watch import generated
-from robustcnn.train.latents import sample_latents
+from robustcnn.runs import pretrain as pretraining
+from robustcnn.runs import train as runs
+from robustcnn.runs.pretrain_config import preset
+from robustcnn.runs.train_config import DataConfig, TrainConfig
+from robustcnn.train.gan.checkpoint import PAGE, load_discriminator, load_generator
+from robustcnn.train.gan.latents import sample_latents
+from robustcnn.train.gan.loop import pretrain
+from robustcnn.train.gan.settings import GanConfig
+from robustcnn.train.gan.watch import generated
 
 
 def networks(data: ResidentDataset, width: float) -> tuple[Generator, nn.Module]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from bench import machine
 
-from robustcnn.attacking import Attacked, AttackVerb, Range, attack_pictures
+from robustcnn.runs.attack_pictures import Attacked, AttackVerb, Range, attack_pictures
 
 PAPER = "| panda (the paper, GoogLeNet) | panda 57.7 % | gibbon 99.3 % | | | | |"
 

@@ -16,8 +16,8 @@ from torch import nn
 from robustcnn import FitConfig, OptimConfig, ResidentDataset, ThreatModel, build, fit, load
 from robustcnn.attacks import Through
 from robustcnn.channel import PARTS, Photo
-from robustcnn.evaluate.photo import PhotoScore, kurakin_attacks, photographed
-from robustcnn.runtime import global_seed
+from robustcnn.core.runtime import global_seed
+from robustcnn.evaluate.destruction import PhotoScore, kurakin_attacks, photographed
 
 PAPER = {(16, "fast"): 12.5, (16, "basic iterative"): 40.4, (16, "least likely"): 72.2}
 PAPER |= {(8, "fast"): 33.3, (8, "basic iterative"): 52.1, (8, "least likely"): 86.3}

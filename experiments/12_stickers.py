@@ -22,14 +22,14 @@ from robustcnn.attacks import PGD, RP2
 from robustcnn.attacks.sticker import INKS, Sticker
 from robustcnn.attacks.sticker_masks import graffiti, two_bars, whole_sign
 from robustcnn.channel import Photo
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.data.resident import spec_of
-from robustcnn.data.scenes import Conditions
-from robustcnn.data.signs import SIGNS, front_view
-from robustcnn.data.street import Street
+from robustcnn.data.signs.road_signs import SIGNS, front_view
+from robustcnn.data.signs.scenes import Conditions
+from robustcnn.data.signs.street import Street
 from robustcnn.evaluate.stickers import StickerScore, sticker_score
 from robustcnn.report.contact_sheet import contact_sheet
-from robustcnn.results import Share
-from robustcnn.runtime import global_seed, seeded
 
 FINE = 64
 """Pixels of a front view, and of the sticker on it."""

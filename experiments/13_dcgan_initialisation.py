@@ -29,12 +29,12 @@ from scipy.stats import t
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, evaluate, fit, load
 from robustcnn.attacks import PGD
-from robustcnn.data.sources import DataConfig
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.data.registry import DataConfig
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.models.dcgan import DcganConfig, classifier_from, discriminator
-from robustcnn.runtime import global_seed, seeded
 from robustcnn.train import Adversarial, Standard
-from robustcnn.train.transfer import read_source, start
+from robustcnn.train.warm_start import read_source, start
 
 ADAM = OptimConfig(name="adam", lr=1e-3, schedule="cosine")
 PLAIN, SLOW = FitConfig(optim=ADAM), FitConfig(optim=replace(ADAM, trunk_lr=0.1))

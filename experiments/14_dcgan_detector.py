@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
 from robustcnn.attacks import PGD
-from robustcnn.data.sources import DataConfig
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import evaluating, global_seed, seeded
+from robustcnn.data.registry import DataConfig
 from robustcnn.defences import EachClass, WithDetector, detection, threshold_for
-from robustcnn.results import Share
-from robustcnn.runtime import evaluating, global_seed, seeded
-from robustcnn.train.gan_checkpoint import load_discriminator
+from robustcnn.train.gan.checkpoint import load_discriminator
 
 
 class Doubt(nn.Module):

@@ -20,9 +20,9 @@ from bench import machine
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, build, evaluate, fit, load
 from robustcnn.attacks import APGD
-from robustcnn.data.sources import DataConfig
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.data.registry import DataConfig
 from robustcnn.report.plots import png, training_effects
-from robustcnn.runtime import global_seed, seeded
 from robustcnn.train import Adversarial, Standard
 
 EPS = 0.1

@@ -18,9 +18,9 @@ import torch
 from bench import machine
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
-from robustcnn.data.sources import DataConfig
-from robustcnn.results import EpochMetrics
-from robustcnn.runtime import global_seed
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.runtime import global_seed
+from robustcnn.data.registry import DataConfig
 from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast, Mixture
 
 WATCHED = 500

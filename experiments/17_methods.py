@@ -19,9 +19,9 @@ from recipes import judged
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel
 from robustcnn.attacks import APGD, Attack, AutoAttack
-from robustcnn.config import TrainConfig
-from robustcnn.data.sources import DataConfig
+from robustcnn.data.registry import DataConfig
 from robustcnn.models import ModelConfig
+from robustcnn.runs.train_config import TrainConfig
 from robustcnn.train import Adversarial, Fast, Free, Mart, Mixture, Trades
 
 EPS = ThreatModel(norm="linf", eps=0.1)

@@ -15,7 +15,7 @@ from bench import machine
 from recipes import judged
 
 from robustcnn.attacks import AutoAttack
-from robustcnn.demo import DemoVerb, configs
+from robustcnn.runs.demo import DemoVerb, configs
 
 SHOWN = ("plain", "regularised", "adversarial")
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from robustcnn import ThreatModel, load, load_checkpoint
 from robustcnn.attacks import APGD, AutoAttack
 from robustcnn.attacks.craft import craft
-from robustcnn.data.sources import DataConfig
-from robustcnn.runtime import seeded
+from robustcnn.core.runtime import seeded
+from robustcnn.data.registry import DataConfig
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from robustcnn import ImageSpec, ThreatModel, build, craft, describe
 from robustcnn.attacks.gradient import PGD
-from robustcnn.attacks.views import fast_view
-from robustcnn.runtime import Precision
+from robustcnn.core.runtime import Precision
+from robustcnn.fast.view import fast_view
 
 SHAPES = {"lenet5": (1, 28), "bncnn": (1, 28), "resnet18": (3, 32), "preactresnet18": (3, 32)}
 Way = Callable[[], object]

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from robustcnn import ResidentDataset, load
-from robustcnn.data.sources import DataConfig
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.data.registry import DataConfig
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
-from robustcnn.pretrain_config import PRESETS
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.train.gan import pretrain
-from robustcnn.train.gan_checkpoint import PAGE
-from robustcnn.train.gan_settings import GanConfig
+from robustcnn.runs.pretrain_config import PRESETS
+from robustcnn.train.gan.checkpoint import PAGE
+from robustcnn.train.gan.loop import pretrain
+from robustcnn.train.gan.settings import GanConfig
 
 BATCH = 64
 RECIPES = {each.data.name: each.fit for _, each in PRESETS.values()}

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustcnn.core.threat import ThreatModel
 from robustcnn.models import PixelModel
-from robustcnn.threat import ThreatModel
 
 INSTALL = "pip install --no-deps torchattacks adversarial-robustness-toolbox multiprocess dill"
 """In an environment of their own: their pins do not go together with MLflow's."""

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from robustcnn import evaluate, load, runs
+from robustcnn import evaluate, load
 from robustcnn.attacks import Attack
-from robustcnn.checkpoint import Which
-from robustcnn.checkpoint import load as load_weights
-from robustcnn.config import TrainConfig
-from robustcnn.results import Share
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.models.checkpoint import Which
+from robustcnn.models.checkpoint import load as load_weights
+from robustcnn.runs import train as runs
+from robustcnn.runs.train_config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

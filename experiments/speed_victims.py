@@ -9,10 +9,10 @@ from victims import Against
 
 from robustcnn import FitConfig, ImageSpec, OptimConfig, ResidentDataset, Standard, build, fit, load, load_checkpoint
 from robustcnn.attacks.gradient import PGD
-from robustcnn.checkpoint import PAGE
+from robustcnn.core.runtime import global_seed
+from robustcnn.core.threat import ThreatModel
 from robustcnn.models import ModelConfig, PixelModel
-from robustcnn.runtime import global_seed
-from robustcnn.threat import ThreatModel
+from robustcnn.models.checkpoint import PAGE
 
 FASHION = ThreatModel(norm="linf", eps=0.1)
 CIFAR = ThreatModel(norm="linf", eps=8 / 255)

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, ResidentDataset, Standard, build, fit, load, load_checkpoint
 from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
-from robustcnn.checkpoint import PAGE
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import evaluating, frozen_weights, global_seed, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate import score
-from robustcnn.losses import cross_entropy
 from robustcnn.models import ModelConfig, PixelModel
-from robustcnn.runtime import evaluating, frozen_weights, global_seed, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.models.checkpoint import PAGE
 
 KINDS = ("plain", "fgsm", "pgd")
 

@@ -11,10 +11,10 @@ from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack, is_fooled
 from robustcnn.attacks.gradient import BIM, FGSM, PGD
-from robustcnn.losses import LossName, margin
+from robustcnn.core.losses import LossName, margin
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.models import ModelConfig
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.threat import ThreatModel
 
 LOSSES: tuple[LossName, ...] = ("margin", "odds", "ce")
 """The softmax of a confident model rounds to 1: a float32 cross-entropy then forgets the true class's logit."""

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from IPython.display import Image
 
-from robustcnn.attacking import DEMO, attack_pictures
+from robustcnn.runs.attack_pictures import DEMO, attack_pictures
 
 out = Path(tempfile.mkdtemp())
 (found,) = attack_pictures(

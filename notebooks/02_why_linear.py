@@ -18,9 +18,15 @@ import torch
 from IPython.display import Image
 
 from robustcnn import FitConfig, OptimConfig, build, fit, load
-from robustcnn.evaluate.linear import error_along, logits_along, sign_agreement, sign_direction, straightness
+from robustcnn.core.runtime import global_seed
+from robustcnn.evaluate.linear_explanation import (
+    error_along,
+    logits_along,
+    sign_agreement,
+    sign_direction,
+    straightness,
+)
 from robustcnn.report import plots
-from robustcnn.runtime import global_seed
 
 train, validation, test = load("digits")
 config = FitConfig(epochs=8, batch_size=64, optim=OptimConfig(lr=0.05, schedule="one-cycle"))

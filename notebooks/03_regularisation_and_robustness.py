@@ -19,8 +19,8 @@ from dataclasses import replace
 from IPython.display import Image, Markdown
 
 from robustcnn import PGD, Augment, FitConfig, OptimConfig, ThreatModel, build, evaluate, fit, load
+from robustcnn.core.runtime import global_seed
 from robustcnn.report import plots
-from robustcnn.runtime import global_seed
 from robustcnn.train import Adversarial
 
 train, validation, test = load("digits")

@@ -18,12 +18,12 @@ import torch
 from IPython.display import Image
 
 from robustcnn import PGD, FitConfig, OptimConfig, ThreatModel, build, craft, fit, load, score
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator
 from robustcnn.report import plots
 from robustcnn.report.contact_sheet import picture_rows
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.train.gan import pretrain
-from robustcnn.train.gan_settings import GanConfig
+from robustcnn.train.gan.loop import pretrain
+from robustcnn.train.gan.settings import GanConfig
 
 train, validation, test = load("digits")
 design = DcganConfig(width=0.25)

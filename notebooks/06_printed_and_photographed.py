@@ -18,11 +18,11 @@ from IPython.display import Markdown
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load, score
 from robustcnn.attacks import PGD, Through
 from robustcnn.channel import Photo
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.data import DataConfig
 from robustcnn.data.resident import as_pixels
-from robustcnn.evaluate.photo import kurakin_attacks, photographed
+from robustcnn.evaluate.destruction import kurakin_attacks, photographed
 from robustcnn.report.contact_sheet import picture_rows
-from robustcnn.runtime import global_seed, seeded
 
 train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):

@@ -19,12 +19,12 @@ import torch
 from robustcnn import FitConfig, OptimConfig, build, fit, load, score
 from robustcnn.attacks import RP2
 from robustcnn.attacks.sticker_masks import two_bars
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.data import DataConfig
-from robustcnn.data.signs import SIGNS, front_view
-from robustcnn.data.street import Street
+from robustcnn.data.signs.road_signs import SIGNS, front_view
+from robustcnn.data.signs.street import Street
 from robustcnn.evaluate.stickers import sticker_score
 from robustcnn.report.contact_sheet import picture_rows
-from robustcnn.runtime import global_seed, seeded
 
 train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):

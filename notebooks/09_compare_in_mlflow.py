@@ -24,11 +24,11 @@ os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{home}/mlflow.db"
 
 from IPython.display import Markdown
 
-from robustcnn import runs
-from robustcnn.comparison import CompareVerb, compare
-from robustcnn.config import preset
-from robustcnn.evaluation import EvaluateConfig, evaluate_model
-from robustcnn.victim import find
+from robustcnn.runs import train as runs
+from robustcnn.runs.compare import CompareVerb, compare
+from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
+from robustcnn.runs.find_model import find
+from robustcnn.runs.train_config import preset
 
 # %% [markdown]
 # Presets are configs; a run is a config with a name. `robustcnn train digits-quick --name plain` does the same.

@@ -7,13 +7,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from robustcnn.attacks import FGSM, PGD, AutoAttack, craft
-    from robustcnn.checkpoint import load as load_checkpoint
+    from robustcnn.core.spec import ImageSpec
+    from robustcnn.core.threat import ThreatModel
     from robustcnn.data import Augment, DataConfig, ResidentDataset, load
     from robustcnn.estimator import RobustCNNClassifier
     from robustcnn.evaluate.predict import predict, score
     from robustcnn.models import build, describe
-    from robustcnn.spec import ImageSpec
-    from robustcnn.threat import ThreatModel
+    from robustcnn.models.checkpoint import load as load_checkpoint
     from robustcnn.train import FitConfig, OptimConfig, Standard, fit
 
 # The public names and where they live, fetched on first use: `robustcnn --help` need not wait for torch.
@@ -23,13 +23,13 @@ _HOMES = {
     "DataConfig": "data",
     "FGSM": "attacks",
     "FitConfig": "train",
-    "ImageSpec": "spec",
+    "ImageSpec": "core.spec",
     "OptimConfig": "train",
     "PGD": "attacks",
     "ResidentDataset": "data",
     "RobustCNNClassifier": "estimator",
     "Standard": "train",
-    "ThreatModel": "threat",
+    "ThreatModel": "core.threat",
     "build": "models",
     "craft": "attacks",
     "describe": "models",
@@ -65,7 +65,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     if name == "load_checkpoint":
-        return import_module("robustcnn.checkpoint").load
+        return import_module("robustcnn.models.checkpoint").load
     if name in _HOMES:
         return getattr(import_module(f"robustcnn.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'robustcnn' has no attribute {name!r}")

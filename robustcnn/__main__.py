@@ -2,6 +2,6 @@
 
 import sys
 
-from robustcnn.cli import main
+from robustcnn.cli.main import main
 
 sys.exit(main())

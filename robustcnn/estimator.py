@@ -17,20 +17,20 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from robustcnn.core.plain_data import chosen
+from robustcnn.core.results import HEADER, EpochMetrics
+from robustcnn.core.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
+from robustcnn.core.spec import ImageSpec
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import Augment, ResidentDataset
 from robustcnn.data.arrays import PixelFormat, unrolled
-from robustcnn.data.raw import Array
 from robustcnn.data.resident import as_pixels, spec_of
+from robustcnn.data.sets.raw import Array
 from robustcnn.models import MODELS, ModelConfig, PixelModel, build
-from robustcnn.plain import chosen
-from robustcnn.results import HEADER, EpochMetrics
-from robustcnn.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
-from robustcnn.spec import ImageSpec
-from robustcnn.threat import ThreatModel
 from robustcnn.train import OBJECTIVES, FitConfig, OptimConfig, Standard, fit
-from robustcnn.train.optim import OptimizerName, Schedule
+from robustcnn.train.optimisation.optim import OptimizerName, Schedule
 from robustcnn.train.settings import AnyObjective
-from robustcnn.train.transfer import read_source, start
+from robustcnn.train.warm_start import read_source, start
 
 DTYPES = (np.float64, np.float32, np.uint8)
 """Kept as they are; anything else becomes the first."""

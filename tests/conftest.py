@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from robustcnn import runtime
+from robustcnn.core import runtime
 from robustcnn.data.resident import ResidentDataset, spec_of
 
 UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models import PixelModel, build
-from robustcnn.spec import ImageSpec
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 SPEC = ImageSpec(channels=3, height=8, width=8, classes=("dark", "bright", "reddish"), mean=MEAN, std=STD)

@@ -18,11 +18,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from robustcnn import load_checkpoint
 from robustcnn.attacks import PGD
-from robustcnn.data.augment import Augment
+from robustcnn.core.results import HEADER
+from robustcnn.core.threat import ThreatModel
+from robustcnn.data.augment.policy import Augment
 from robustcnn.estimator import RobustCNNClassifier
 from robustcnn.models import ModelConfig, PixelModel
-from robustcnn.results import HEADER
-from robustcnn.threat import ThreatModel
 from robustcnn.train import FitConfig, OptimConfig, Standard, Trades, fit
 from robustcnn.train.freezing import head_of
 

@@ -28,4 +28,4 @@ from robustcnn.attacks.square import Square as Square
 from robustcnn.attacks.sticker import RP2 as RP2
 from robustcnn.attacks.through import Through as Through
 from robustcnn.attacks.universal import Universal as Universal
-from robustcnn.attacks.views import fast_view as fast_view
+from robustcnn.fast.view import fast_view as fast_view

@@ -9,12 +9,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Slope, exact_logits, input_gradient, spread
-from robustcnn.attacks.standing import Standing
+from robustcnn.attacks.base import Slope, input_gradient, spread
+from robustcnn.attacks.search_state import Standing
 from robustcnn.attacks.targets import Target, choose_targets
-from robustcnn.attacks.transfer import diversify, smooth
-from robustcnn.losses import LossName, attack_loss
-from robustcnn.threat import ThreatModel
+from robustcnn.attacks.transferable import diversify, smooth
+from robustcnn.core.losses import LossName, attack_loss
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
 
 Schedule = Literal["constant", "linear", "cosine"]
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
-from robustcnn.attacks.base import Guarded, Slope, exact_logits, input_gradient
-from robustcnn.attacks.standing import Standing
+from robustcnn.attacks.base import Guarded, Slope, input_gradient
+from robustcnn.attacks.search_state import Standing
 from robustcnn.attacks.targets import runner_up
-from robustcnn.losses import LossName, attack_loss
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import LossName, attack_loss
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

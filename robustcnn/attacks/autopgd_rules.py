@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.attacks.base import Slope, spread
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(kw_only=True, slots=True)

@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from robustcnn.runtime import evaluating, frozen_weights, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import evaluating, frozen_weights, seeded
+from robustcnn.core.threat import ThreatModel
 
 
 class Attack(Protocol):
@@ -171,12 +171,6 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
 def is_fooled(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether the predicted class is not the true one."""
     return logits.argmax(1) != labels
-
-
-def exact_logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The logits that count: those of `model.exact` when the model is a fast view of another, else its own."""
-    exact: Callable[[Tensor], Tensor] = getattr(model, "exact", model)
-    return exact(images)
 
 
 def spread(values: Tensor, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack, Guarded
 from robustcnn.attacks.closest import Closest
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, input_gradient, spread
 from robustcnn.attacks.closest import Closest
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
 
 HAIR = 1e-4
 """How far inside the box the search starts: at the walls tanh has no slope and no inverse."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import exact_logits, is_fooled, spread
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
+from robustcnn.attacks.base import is_fooled, spread
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
 
 
 def confirmed(model: nn.Module, images: Tensor, labels: Tensor, fooled: Tensor) -> Tensor:

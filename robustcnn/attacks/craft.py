@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack, input_gradient
-from robustcnn.attacks.views import CoarseView, FastView, fast_view
-from robustcnn.losses import cross_entropy, margin
-from robustcnn.runtime import Precision, evaluating, keep_memory, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.runtime import Precision, evaluating, keep_memory, seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import CoarseView, FastView, fast_view
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 """Batch sizes that `auto` tries, smallest first, until a larger one is no faster."""

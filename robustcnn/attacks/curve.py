@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack, is_fooled
 from robustcnn.attacks.craft import craft, prepare
-from robustcnn.runtime import Precision, evaluating, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import Precision, evaluating, seeded
+from robustcnn.core.threat import ThreatModel
 
 
 @torch.no_grad()

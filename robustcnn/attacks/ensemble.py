@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd import APGD
-from robustcnn.attacks.base import Attack, Guarded, check_batch, exact_logits, is_fooled
+from robustcnn.attacks.base import Attack, Guarded, check_batch, is_fooled
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.square import Square
-from robustcnn.losses import LossName, margin
-from robustcnn.runtime import evaluating, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import LossName, margin
+from robustcnn.core.runtime import evaluating, seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
 
 Version = Literal["standard", "plus", "rand"]
 

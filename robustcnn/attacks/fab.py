@@ -11,7 +11,7 @@ from robustcnn.attacks.base import Guarded, spread
 from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.targets import Target, choose_targets
-from robustcnn.runtime import global_seed
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.runtime import global_seed
+from robustcnn.core.threat import Norm, ThreatModel
 
 ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1}
 NEED_A_START = ("Boundary", "HopSkipJump", "BinarizationRefinement", "Pointwise", "BrendelBethge")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from robustcnn.attacks.ascent import Ascent, Schedule
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.targets import Target
-from robustcnn.losses import LossName
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import LossName
+from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

@@ -7,7 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from robustcnn.threat import Norm
+from robustcnn.core.threat import Norm
 
 MOST_STEPS: Final = 64
 """Newton on a concave piecewise-linear function ends by itself, nearly always after 3 to 12 steps."""

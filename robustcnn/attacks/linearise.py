@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import input_gradient, spread
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 
 class Plane(NamedTuple):

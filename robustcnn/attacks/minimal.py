@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, Slope, input_gradient, spread
 from robustcnn.attacks.closest import Closest
-from robustcnn.losses import cross_entropy, margin
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.threat import ThreatModel
 
 EUCLID = ThreatModel(norm="l2", eps=math.inf)
 

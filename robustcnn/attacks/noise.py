@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, spread
-from robustcnn.attacks.standing import Standing
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
+from robustcnn.attacks.search_state import Standing
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

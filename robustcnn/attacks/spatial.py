@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import check_batch, check_classes, input_gradient
-from robustcnn.attacks.standing import Standing
-from robustcnn.losses import margin
-from robustcnn.runtime import evaluating, frozen_weights, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.attacks.search_state import Standing
+from robustcnn.core.losses import margin
+from robustcnn.core.runtime import evaluating, frozen_weights, seeded
+from robustcnn.core.threat import ThreatModel
 
 Padding = Literal["zeros", "border", "reflection"]
 

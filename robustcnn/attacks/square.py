@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.local_look import local_look
+from robustcnn.attacks.search_state import Standing
 from robustcnn.attacks.square_windows import moved, recoloured, stripes, tiles
-from robustcnn.attacks.standing import Standing
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
-from robustcnn.windows import Place, at
+from robustcnn.core.conv_arithmetic import Place, at
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.incremental import local_look
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, at which the window's area halves: the published schedule."""

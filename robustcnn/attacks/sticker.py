@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.channel import Channel
-from robustcnn.runtime import evaluating, frozen_weights, seeded
+from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 
 Palette = tuple[tuple[float, ...], ...]
 INKS: Palette = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustcnn.runtime import seeded
+from robustcnn.core.runtime import seeded
 
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edge as parts of the picture's width and height."""

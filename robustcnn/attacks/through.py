@@ -11,7 +11,7 @@ from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import PGD, GradientAttack
 from robustcnn.channel import Channel, Photo
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 
 class Seen(nn.Module):

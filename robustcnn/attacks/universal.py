@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, check_batch, input_gradient
-from robustcnn.losses import cross_entropy
-from robustcnn.runtime import evaluating, frozen_weights, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import evaluating, frozen_weights, seeded
+from robustcnn.core.threat import ThreatModel
 
 CEILING = 9.0
 """Loss above which an example has nothing more to say (Shafahi et al. 2020): none may dominate the sum."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustcnn.data.raw import Array
+from robustcnn.data.sets.raw import Array
 
 Shape = tuple[int, int, int]
 """(channels, height, width)."""

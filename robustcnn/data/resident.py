@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from robustcnn.spec import ImageSpec
+from robustcnn.core.spec import ImageSpec
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a batch as it is stored, gives float pixels in [0, 1]: an augmentation."""

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from robustcnn.core.plain_data import did_you_mean
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.plain import did_you_mean
 
 LUMA = (0.299, 0.587, 0.114)
 """How bright red, green and blue look to an eye (ITU-R BT.601)."""

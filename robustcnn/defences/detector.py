@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import evaluating
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate.predict import predict
-from robustcnn.results import Share
-from robustcnn.runtime import evaluating
 
 
 class Disagreement(nn.Module):

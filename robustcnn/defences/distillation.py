@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robustcnn.losses import cross_entropy
-from robustcnn.runtime import evaluating
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import evaluating
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

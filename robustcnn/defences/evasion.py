@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, exact_logits
+from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import PGD, GradientAttack
-from robustcnn.threat import ThreatModel
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

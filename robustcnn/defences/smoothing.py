@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import evaluating, seeded
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.results import Share
-from robustcnn.runtime import evaluating, seeded
 
 
 class Smoothed(nn.Module):

@@ -1,6 +1,6 @@
 """Judging: what a model's answers are worth."""
 
-from robustcnn.evaluate.checks import run_checks as run_checks
+from robustcnn.evaluate.checks.run import run_checks as run_checks
 from robustcnn.evaluate.corruption import corruption_scores as corruption_scores
 from robustcnn.evaluate.metrics import metrics as metrics
 from robustcnn.evaluate.plan import Plan as Plan
@@ -14,4 +14,4 @@ from robustcnn.evaluate.standings import STANDING as STANDING
 from robustcnn.evaluate.standings import Evidence as Evidence
 from robustcnn.evaluate.suites import attack_named as attack_named
 from robustcnn.evaluate.suites import suite as suite
-from robustcnn.evaluate.transfer import transfer_matrix as transfer_matrix
+from robustcnn.evaluate.transferability import transfer_matrix as transfer_matrix

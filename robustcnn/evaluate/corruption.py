@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.channel import disk, filtered, jpeg, streak
+from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.results import CorruptionScore, Share
+from robustcnn.core.runtime import derived_seed, seeded
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
-from robustcnn.plain import did_you_mean
-from robustcnn.results import CorruptionScore, Share
-from robustcnn.runtime import derived_seed, seeded
 
 Corruption = Callable[[Tensor, int, torch.Generator], Tensor]
 """Float pixels in [0, 1], severity 1 to 5."""

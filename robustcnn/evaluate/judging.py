@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack, spread
 from robustcnn.attacks.craft import craft
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.threat import ThreatModel
 
 SLACK = 1e-4
 """By how much of eps a picture of bytes may seem to leave the ball: originals are rounded to float32."""

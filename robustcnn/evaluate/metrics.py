@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustcnn.losses import log_odds
-from robustcnn.results import Bin, ClassMetrics, Metrics, Share
+from robustcnn.core.losses import log_odds
+from robustcnn.core.results import Bin, ClassMetrics, Metrics, Share
 
 BINS = 10
 """Of equal width, over the confidence; each holds its lower edge, the last one also 1."""

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import Attack, Smallest
-from robustcnn.data.picture import through_jpeg
-from robustcnn.runtime import evaluating, seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import evaluating, seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.data.sets.picture import through_jpeg
 
 SHOWN = 5
 QUALITIES = (95, 75)

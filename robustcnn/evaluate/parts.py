@@ -17,8 +17,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from robustcnn.core.atomic_files import write_atomically
 from robustcnn.evaluate.judging import Tries
-from robustcnn.files import write_atomically
 
 PAGE = "plan.json"
 

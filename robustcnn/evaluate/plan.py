@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
+from robustcnn.core.runtime import Precision, derived_seed
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.judging import named
-from robustcnn.runtime import Precision, derived_seed
-from robustcnn.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

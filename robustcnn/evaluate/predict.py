@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.results import Scores
+from robustcnn.core.runtime import Precision, autocast, evaluating
 from robustcnn.data import ResidentDataset
-from robustcnn.losses import cross_entropy
-from robustcnn.results import Scores
-from robustcnn.runtime import Precision, autocast, evaluating
 
 
 @torch.no_grad()

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
+from robustcnn.core.results import RobustnessReport, Smallest
+from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
+from robustcnn.evaluate.runner import BatchSize, Say, Trial
 from robustcnn.evaluate.standings import CLEAN, STANDING, Evidence
-from robustcnn.evaluate.trial import BatchSize, Say, Trial
-from robustcnn.results import RobustnessReport, Smallest
-from robustcnn.runtime import Precision, derived_seed, evaluating, global_seed
-from robustcnn.threat import ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

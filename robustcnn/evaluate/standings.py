@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from robustcnn.attacks.base import spread
+from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.judging import Tries
 from robustcnn.evaluate.metrics import is_right
-from robustcnn.threat import ThreatModel
 
 CLEAN = -1
 """Broken by nothing but the model itself: wrong without an attack."""

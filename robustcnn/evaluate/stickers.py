@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.sticker import Sticker
 from robustcnn.channel import Channel
-from robustcnn.results import Share
-from robustcnn.runtime import evaluating, seeded
+from robustcnn.core.results import Share
+from robustcnn.core.runtime import evaluating, seeded
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

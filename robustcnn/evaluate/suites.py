@@ -8,8 +8,8 @@ from typing import Any, Literal, cast, get_args
 
 from robustcnn import attacks
 from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, UniformNoise
-from robustcnn.plain import did_you_mean, from_plain, number
-from robustcnn.threat import Norm
+from robustcnn.core.plain_data import did_you_mean, from_plain, number
+from robustcnn.core.threat import Norm
 
 SuiteName = Literal["quick", "standard", "full"]
 QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))

@@ -6,9 +6,9 @@ from functools import partial
 
 from torch import nn
 
-from robustcnn.models.geometry import flat_features, is_large
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.layers import ActivationName, PoolName, conv_block, linear_block, pool_layer, scaled
-from robustcnn.spec import ImageSpec
+from robustcnn.models.sizes import flat_features, is_large
 
 
 def local_response_norm() -> nn.Module:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from robustcnn.models.config import ModelConfig
-from robustcnn.models.geometry import flat_features
+from robustcnn.core.runtime import evaluating
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.init import initialise
 from robustcnn.models.layers import scaled
+from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
-from robustcnn.runtime import evaluating
-from robustcnn.spec import ImageSpec
+from robustcnn.models.sizes import flat_features
 
 SMALLEST = 8
 """Pixels a side that can be halved once: both networks stop at maps of 4 to 7."""

@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from robustcnn.models.config import ModelConfig
+from robustcnn.core.conv_arithmetic import Pair, Window, window_of
+from robustcnn.core.runtime import evaluating
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.lenet import MaskedConv2d, RbfOutput
+from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.receptive import FieldTracker
 from robustcnn.models.registry import build
-from robustcnn.runtime import evaluating
-from robustcnn.spec import ImageSpec
-from robustcnn.windows import Pair, Window, window_of
 
 TITLES = ("layer", "kind", "kernel", "stride", "padding", "dilation", "output", "field", "parameters", "multiply-adds")
 

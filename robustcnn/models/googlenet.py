@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.alexnet import local_response_norm
-from robustcnn.models.geometry import is_large
 from robustcnn.models.layers import ActivationName, PoolName, conv_block, dropout_layer, pool_layer, scaled
-from robustcnn.spec import ImageSpec
+from robustcnn.models.sizes import is_large
 
 
 class Branches(NamedTuple):

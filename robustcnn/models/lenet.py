@@ -7,10 +7,10 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from robustcnn.models.geometry import flat_features
+from robustcnn.core.conv_arithmetic import padding_for
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.layers import ACTIVATIONS, ActivationName, PoolName, dropout_layer, pool_layer, scaled
-from robustcnn.spec import ImageSpec
-from robustcnn.windows import padding_for
+from robustcnn.models.sizes import flat_features
 
 _CONNECTIONS = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
 TABLE_I = [[int(source) for source in sources] for sources in _CONNECTIONS.split()]

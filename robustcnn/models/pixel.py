@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robustcnn.models.config import ModelConfig
-from robustcnn.spec import ImageSpec
+from robustcnn.core.spec import ImageSpec
+from robustcnn.models.model_config import ModelConfig
 
 
 class PixelModel(nn.Module):

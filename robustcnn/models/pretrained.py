@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robustcnn.models.config import ModelConfig
+from robustcnn.core.runtime import global_seed
+from robustcnn.core.spec import ImageSpec
+from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.weights_file import digest_in, read_weights
-from robustcnn.runtime import global_seed
-from robustcnn.spec import ImageSpec
 
 PREFIX = "torchvision:"
 HALF = (0.5, 0.5, 0.5)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from robustcnn.windows import Pair, Window
+from robustcnn.core.conv_arithmetic import Pair, Window
 
 
 class Field(NamedTuple):

@@ -10,21 +10,21 @@ from typing import Any
 
 from torch import nn
 
+from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.alexnet import alexnet
-from robustcnn.models.config import ModelConfig
 from robustcnn.models.dcgan import SMALLEST, dcgan
+from robustcnn.models.dense import logistic, maxout, mlp
 from robustcnn.models.googlenet import googlenet
 from robustcnn.models.init import initialise
 from robustcnn.models.layers import place_dropout
 from robustcnn.models.lenet import lenet5
-from robustcnn.models.linear import logistic, maxout, mlp
+from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.pretrained import PREFIX, network
 from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
 from robustcnn.models.small import bncnn, smallcnn
 from robustcnn.models.vgg import vgg
-from robustcnn.plain import did_you_mean
-from robustcnn.spec import ImageSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.layers import ACTIVATIONS, ActivationName, dropout_layer, scaled
-from robustcnn.spec import ImageSpec
 
 
 def _conv3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from robustcnn.models.geometry import flat_features
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models.layers import (
     ActivationName,
     PoolName,
@@ -16,7 +16,7 @@ from robustcnn.models.layers import (
     pool_layer,
     scaled,
 )
-from robustcnn.spec import ImageSpec
+from robustcnn.models.sizes import flat_features
 
 
 def smallcnn(

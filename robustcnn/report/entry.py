@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from robustcnn.core.results import EpochMetrics, RobustnessReport, Scores, Share, ThreatScore
+from robustcnn.core.threat import Norm, ThreatModel
 from robustcnn.report.gallery import Gallery
-from robustcnn.results import EpochMetrics, RobustnessReport, Scores, Share, ThreatScore
-from robustcnn.threat import Norm, ThreatModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

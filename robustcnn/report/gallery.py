@@ -11,9 +11,9 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.atomic_files import write_atomically
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import predict
-from robustcnn.files import write_atomically
 
 Answer = tuple[str, float]
 """The predicted class and its probability."""

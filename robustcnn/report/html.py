@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustcnn.files import write_atomically
+from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.results import VERDICTS
 from robustcnn.report.entry import Entry, say_ball, telling_ball
 from robustcnn.report.markup import Markup, element, section
 from robustcnn.report.table import Table
 from robustcnn.report.tables import by_attack, comparison, findings
-from robustcnn.results import VERDICTS
 
 STYLE_SHEET = Path(__file__).with_name("page.css")
 

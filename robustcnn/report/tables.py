@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
+from robustcnn.core.threat import fraction
 from robustcnn.evaluate.corruption import mean_accuracy
 from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
-from robustcnn.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
-from robustcnn.threat import fraction
 
 ABSENT = Cell(text="–")
 """Not measured, which is another thing than undefined."""

@@ -10,8 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from robustcnn.plain import from_plain, to_plain
-from robustcnn.results import RobustnessReport
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.results import RobustnessReport
 from robustcnn.tracking.mlflow_tracker import result_in_run
 from robustcnn.tracking.names import report_points, report_tags, tag_texts
 from robustcnn.tracking.records import Record
@@ -60,8 +60,8 @@ class RobustnessEvaluator:
 
 
 def _judged(model: Any, dataset: Any, config: EvaluatorConfig) -> RobustnessReport:
+    from robustcnn.core.threat import ThreatModel
     from robustcnn.evaluate import evaluate
-    from robustcnn.threat import ThreatModel
 
     victim = _differentiable(model) if config.gradients else _asked(model, config)
     threats = [ThreatModel(norm=config.norm, eps=eps) for eps in config.eps]

@@ -193,7 +193,7 @@ def _export(folder: Path, target: Path) -> None:
     from mlflow.models.signature import ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    from robustcnn.checkpoint import load
+    from robustcnn.models.checkpoint import load
 
     model = load(folder)
     float32, shape = numpy.dtype("float32"), model.spec.shape

@@ -21,11 +21,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from robustcnn.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
+from robustcnn.core.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking.records import Point
 
 if TYPE_CHECKING:
-    from robustcnn.train.gan_metrics import GanMetrics
+    from robustcnn.train.gan.metrics import GanMetrics
 
 LONGEST_KEY = 250
 LONGEST_PARAM = 6_000

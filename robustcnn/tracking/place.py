@@ -15,8 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from robustcnn.files import write_atomically
-from robustcnn.plain import from_plain, to_plain
+from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.plain_data import from_plain, to_plain
 
 PLACE = "mlflow.json"
 DATABASE = "sqlite:///"

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from robustcnn.plain import from_plain, to_plain
+from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.tracking.records import Record
 
 SPOOL = "tracking.jsonl"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from robustcnn.results import EpochMetrics, RobustnessReport
+from robustcnn.core.results import EpochMetrics, RobustnessReport
 from robustcnn.tracking.names import epoch_points, flat, report_points, report_tags, safe, tag_texts
 from robustcnn.tracking.outbox import Outbox, Say
 from robustcnn.tracking.place import CHECKPOINT, PLACE, Store
@@ -19,7 +19,7 @@ from robustcnn.tracking.tracker import Status, Tracker
 
 if TYPE_CHECKING:
     from robustcnn.data.resident import ResidentDataset
-    from robustcnn.train.gan_metrics import GanMetrics
+    from robustcnn.train.gan.metrics import GanMetrics
 
 EXPERIMENT = "robustcnn"
 

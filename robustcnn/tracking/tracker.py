@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from robustcnn.results import EpochMetrics, RobustnessReport
+from robustcnn.core.results import EpochMetrics, RobustnessReport
 
 if TYPE_CHECKING:
     from robustcnn.data.resident import ResidentDataset
-    from robustcnn.train.gan_metrics import GanMetrics
+    from robustcnn.train.gan.metrics import GanMetrics
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.runtime import Precision
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
-from robustcnn.results import EpochMetrics
-from robustcnn.runtime import Precision
 from robustcnn.train.resume import Journal
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from robustcnn.checkpoint import StoredFile, read_page, read_tensors, write_page, write_tensors
-from robustcnn.plain import to_plain
+from robustcnn.core.plain_data import to_plain
+from robustcnn.models.checkpoint import StoredFile, read_page, read_tensors, write_page, write_tensors
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training
 

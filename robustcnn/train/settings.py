@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from robustcnn.data.augment import Augment
-from robustcnn.plain import did_you_mean
-from robustcnn.results import MONITORS
-from robustcnn.threat import ThreatModel
-from robustcnn.train.adversarial import Adversarial, Fast, Mixture
-from robustcnn.train.free import Free
+from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.results import MONITORS
+from robustcnn.core.threat import ThreatModel
+from robustcnn.data.augment.policy import Augment
 from robustcnn.train.freezing import check_freeze
-from robustcnn.train.objectives import Standard
-from robustcnn.train.optim import OptimConfig
-from robustcnn.train.trades import Mart, Trades
+from robustcnn.train.objectives.adversarial import Adversarial, Fast, Mixture
+from robustcnn.train.objectives.free import Free
+from robustcnn.train.objectives.standard import Standard
+from robustcnn.train.objectives.trades import Mart, Trades
+from robustcnn.train.optimisation.optim import OptimConfig
 from robustcnn.train.watch import OnOverfitting
 
 AnyObjective = Standard | Adversarial | Mixture | Fast | Free | Trades | Mart

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from robustcnn.core.results import EpochMetrics, is_better
+from robustcnn.core.runtime import Precision, autocast, derived_seed, global_seed, seeded
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import score
 from robustcnn.models import PixelModel
-from robustcnn.results import EpochMetrics, is_better
-from robustcnn.runtime import Precision, autocast, derived_seed, global_seed, seeded
-from robustcnn.train.averaging import Averaged
-from robustcnn.train.awp import perturbed_weights
 from robustcnn.train.freezing import Frozen
-from robustcnn.train.objectives import Loss, Scorer, Stage, begin
-from robustcnn.train.optim import Optimizer
-from robustcnn.train.penalties import Penalties
+from robustcnn.train.objectives.standard import Loss, Scorer, Stage, begin
+from robustcnn.train.optimisation.averaging import Averaged
+from robustcnn.train.optimisation.awp import perturbed_weights
+from robustcnn.train.optimisation.optim import Optimizer
+from robustcnn.train.optimisation.penalties import Penalties
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.watch import Watch, alarm, has_collapsed
 

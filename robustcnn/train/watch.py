@@ -10,11 +10,11 @@ from torch import nn
 
 from robustcnn.attacks.craft import craft
 from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.runtime import Precision, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import score
-from robustcnn.results import EpochMetrics
-from robustcnn.runtime import Precision, seeded
-from robustcnn.threat import ThreatModel
 
 FALLEN, APART = 0.5, 2.0
 """The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import Linear, Trained
 from torch import Tensor, nn
+from victims import Linear, Trained
 
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
 from robustcnn.attacks.base import Slope
 from robustcnn.attacks.gradient import PGD
-from robustcnn.losses import cross_entropy
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 BALLS = [ThreatModel(norm="linf", eps=0.15), ThreatModel(norm="l2", eps=0.8), ThreatModel(norm="l1", eps=3)]
 HALF = torch.full((3, 4), 0.5)

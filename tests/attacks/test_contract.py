@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import Trained
 from torch import Tensor, nn
+from victims import Trained
 
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack, Guarded
@@ -24,8 +24,8 @@ from robustcnn.attacks.square import Square
 from robustcnn.attacks.through import Through
 from robustcnn.attacks.universal import Universal
 from robustcnn.channel import Photo
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
 
 THREATS = {
     "linf": ThreatModel(norm="linf", eps=0.15),

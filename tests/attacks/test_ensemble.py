@@ -17,8 +17,8 @@ from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.noise import CornerNoise, UniformNoise
 from robustcnn.attacks.spatial import SpatialGrid
 from robustcnn.attacks.square import Square
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -13,8 +13,8 @@ from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import PGD
 from robustcnn.attacks.hyperplane import onto_hyperplane
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -15,8 +15,8 @@ import torch
 
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.foolbox_adapter import Foolbox, known_attacks
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -7,14 +7,14 @@ from typing import Any
 import foolbox
 import pytest
 import torch
-from conftest import Linear, Trained
 from torch import Tensor, nn
+from victims import Linear, Trained
 
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
-from robustcnn.losses import cross_entropy
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 fb = foolbox.attacks
 LINF = ThreatModel(norm="linf", eps=0.1)

@@ -9,8 +9,8 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor
 
 from robustcnn.attacks.hyperplane import onto_hyperplane
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm
 
 PIXELS, COUNT = 7, 24
 BOUNDS = (0.0, 1.0)

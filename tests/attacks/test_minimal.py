@@ -16,8 +16,8 @@ from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained

@@ -9,8 +9,8 @@ import torch
 
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
-from robustcnn.losses import margin
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from conftest import Trained
+from victims import Trained
 
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.bisection import Smallest
@@ -20,9 +20,9 @@ from robustcnn.attacks.minimal import DDN, FMN
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.universal import Universal
-from robustcnn.attacks.views import fast_view
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import fast_view
 
 THREAT = ThreatModel(norm="l2", eps=0.8)
 MINIMAL: list[Guarded] = [

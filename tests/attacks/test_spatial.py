@@ -12,8 +12,8 @@ from torch import Tensor
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.spatial import SpatialGradient, SpatialGrid, turn_and_shift
-from robustcnn.losses import margin
-from robustcnn.threat import ThreatModel
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

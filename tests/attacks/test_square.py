@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.noise import CornerNoise
+from robustcnn.attacks.search_state import Standing
 from robustcnn.attacks.square import Square, _place
 from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
-from robustcnn.attacks.standing import Standing
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.sticker import INKS, RP2, Sticker, non_printability, snapped, total_variation
 from robustcnn.attacks.sticker_masks import graffiti, two_bars, whole_sign
 from robustcnn.channel import Photo
-from robustcnn.runtime import seeded
+from robustcnn.core.runtime import seeded
 
 MASKS = {"bars": two_bars(12, 16), "graffiti": graffiti(12, 16), "whole": whole_sign(12, 16, sign=(0.1, 0.2, 0.9, 0.7))}
 FREE = RP2(steps=60, views=4, printability=0, smoothness=0, snap=False)

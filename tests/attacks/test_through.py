@@ -12,8 +12,8 @@ from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.through import Through
 from robustcnn.channel import Photo
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained

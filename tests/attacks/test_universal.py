@@ -11,7 +11,7 @@ import torch
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.universal import Universal
-from robustcnn.threat import Norm, ThreatModel
+from robustcnn.core.threat import Norm, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained

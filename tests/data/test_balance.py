@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from robustcnn.core.runtime import seeded
 from robustcnn.data.balance import (
     Balance,
     balanced,
@@ -18,7 +19,6 @@ from robustcnn.data.balance import (
     undersample,
 )
 from robustcnn.data.resident import ResidentDataset, spec_of
-from robustcnn.runtime import seeded
 
 ANGRY, DISGUST = 4953, 547
 

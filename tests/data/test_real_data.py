@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from robustcnn.data.sources import Splits, load
+from robustcnn.data.registry import Splits, load
 
 pytestmark = pytest.mark.data
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from robustcnn.core.runtime import seeded
 from robustcnn.data.resident import ResidentDataset, as_pixels, spec_of
-from robustcnn.runtime import seeded
 
 
 def labelled(counts: list[int]) -> ResidentDataset:

@@ -8,9 +8,9 @@ import pytest
 from small_digits import Digits, Trainer
 
 from robustcnn import FitConfig, OptimConfig, build, fit
-from robustcnn.data.digits import read_digits
+from robustcnn.core.runtime import global_seed
+from robustcnn.data.sets.digits import read_digits
 from robustcnn.models import PixelModel
-from robustcnn.runtime import global_seed
 
 
 @pytest.fixture(scope="session")

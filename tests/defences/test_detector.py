@@ -11,10 +11,10 @@ from small_digits import Digits
 from torch import Tensor, nn
 
 from robustcnn.attacks import PGD
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.threat import ThreatModel
 from robustcnn.defences import Detection, Disagreement, EachClass, Squeezed, WithDetector, detection, threshold_for
 from robustcnn.models import PixelModel
-from robustcnn.plain import from_plain, to_plain
-from robustcnn.threat import ThreatModel
 
 THREAT = ThreatModel(eps=0.15)
 FALSE_POSITIVES = 0.05

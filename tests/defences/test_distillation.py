@@ -9,10 +9,10 @@ from torch import Tensor
 
 from robustcnn import Standard
 from robustcnn.attacks import PGD
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.defences import Distilled
 from robustcnn.models import PixelModel
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
 
 THREAT = ThreatModel(eps=0.15)
 

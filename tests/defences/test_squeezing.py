@@ -8,10 +8,10 @@ from small_digits import Digits
 
 from robustcnn.attacks import BIM
 from robustcnn.channel import jpeg
+from robustcnn.core.threat import ThreatModel
 from robustcnn.defences import Squeezed
 from robustcnn.evaluate import evaluate
 from robustcnn.models import PixelModel
-from robustcnn.threat import ThreatModel
 
 THREAT = ThreatModel(eps=0.15)
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import PGD, UniformNoise
+from robustcnn.core.results import RobustnessReport
+from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.evaluate import evaluate
-from robustcnn.results import RobustnessReport
-from robustcnn.runtime import global_seed, seeded
-from robustcnn.threat import ThreatModel
 
 THREATS = [ThreatModel(eps=4 / 255), ThreatModel(eps=12 / 255), ThreatModel(norm="l2", eps=0.2)]
 

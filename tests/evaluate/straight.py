@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import Norm, ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
-from robustcnn.runtime import seeded
-from robustcnn.threat import Norm, ThreatModel
 
 DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}
 EPS: dict[Norm, tuple[float, ...]] = {"linf": (4 / 255, 8 / 255, 16 / 255), "l2": (0.05, 0.1, 0.2), "l1": (0.1, 0.3)}

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.runtime import seeded
+from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.data.sources import DataConfig, load
 from robustcnn.evaluate.corruption import CORRUPTIONS, corrupt, corruption_scores, mean_accuracy
-from robustcnn.runtime import seeded
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ from interrupted import THREATS, Mortal, data, model, run
 from torch import nn
 
 from robustcnn.attacks import FGSM
-from robustcnn.plain import to_plain
-from robustcnn.results import RobustnessReport
+from robustcnn.core.plain_data import to_plain
+from robustcnn.core.results import RobustnessReport
 
 
 def but_for_seconds(report: RobustnessReport) -> Any:

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from robustcnn.attacks import DDN, FGSM, PGD, AutoAttack, BlackBox, SpatialGrid, Square, UniformNoise, WorstOf
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.bisection import Smallest
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import evaluate
-from robustcnn.threat import ThreatModel
 
 
 class Once(Linear):

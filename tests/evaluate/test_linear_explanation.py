@@ -7,7 +7,13 @@ import torch
 from onlooker import SPEC, STD, linear, weights
 from torch import nn
 
-from robustcnn.evaluate.linear import error_along, logits_along, sign_agreement, sign_direction, straightness
+from robustcnn.evaluate.linear_explanation import (
+    error_along,
+    logits_along,
+    sign_agreement,
+    sign_direction,
+    straightness,
+)
 
 EPS = (-0.1, -0.05, 0.0, 0.05, 0.1)
 IMAGES = torch.rand(6, *SPEC.shape, generator=torch.Generator().manual_seed(0))

@@ -17,10 +17,10 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.results import Metrics
+from robustcnn.core.runtime import seeded
 from robustcnn.evaluate.metrics import is_right, metrics
-from robustcnn.plain import from_plain, to_plain
-from robustcnn.results import Metrics
-from robustcnn.runtime import seeded
 
 ABC = ("a", "b", "c")
 

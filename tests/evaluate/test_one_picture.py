@@ -9,10 +9,10 @@ import torch
 from onlooker import MEAN, SPEC, STD, linear, weights
 from torch import Tensor
 
-from robustcnn.data.picture import through_jpeg
+from robustcnn.core.threat import ThreatModel
+from robustcnn.data.sets.picture import through_jpeg
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Game, Towards, as_saved
-from robustcnn.threat import ThreatModel
 
 PIXELS = torch.tensor(STD)[:, None, None]
 

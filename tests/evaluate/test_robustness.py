@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from robustcnn.attacks import BIM, PGD, UniformNoise
 from robustcnn.attacks.base import Attack
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.results import RobustnessReport
+from robustcnn.core.threat import Norm, ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import CLEAN, STANDING, Judged, Plan, evaluate, judge
 from robustcnn.evaluate.judging import as_bytes
-from robustcnn.plain import from_plain, to_plain
-from robustcnn.results import RobustnessReport
-from robustcnn.threat import Norm, ThreatModel
 
 
 @pytest.fixture

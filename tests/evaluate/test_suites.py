@@ -10,11 +10,11 @@ from torch import nn
 
 from robustcnn.attacks import APGD, BIM, FGSM, PGD, AutoAttack, CarliniWagner, Foolbox, Square, UniformNoise
 from robustcnn.attacks.base import Attack
+from robustcnn.core.runtime import global_seed
+from robustcnn.core.threat import Norm, ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import attack_named, evaluate, suite
 from robustcnn.evaluate.suites import ATTACKS, SuiteName
-from robustcnn.runtime import global_seed
-from robustcnn.threat import Norm, ThreatModel
 
 EPS: dict[Norm, float] = {"linf": 0.25, "l2": 2.0, "l1": 15.0}
 

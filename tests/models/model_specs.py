@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models import MODELS, ModelConfig
-from robustcnn.spec import ImageSpec
 
 
 def spec(channels: int, height: int, width: int | None = None, *, classes: int = 10) -> ImageSpec:

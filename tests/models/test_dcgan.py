@@ -9,16 +9,15 @@ import torch
 from model_specs import COLOUR, GREY, spec
 from torch import nn
 
-from robustcnn import checkpoint
 from robustcnn.attacks.gradient import PGD
-from robustcnn.attacks.views import FastView, fast_view
-from robustcnn.models import MODELS, PixelModel, build
+from robustcnn.core.plain_data import to_plain
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.runtime import evaluating, global_seed, seeded
+from robustcnn.core.spec import ImageSpec
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import FastView, fast_view
+from robustcnn.models import MODELS, PixelModel, build, checkpoint
 from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator, halvings
-from robustcnn.plain import to_plain
-from robustcnn.results import EpochMetrics
-from robustcnn.runtime import evaluating, global_seed, seeded
-from robustcnn.spec import ImageSpec
-from robustcnn.threat import ThreatModel
 
 SIZES = (28, 32, 48, 64)
 EVERY_SPEC = pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from model_specs import COLOUR, GREY, LARGE, narrow, spec
 from torch import nn
 
+from robustcnn.core.runtime import evaluating, global_seed, seeded
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models import MODELS, ModelConfig, build, describe
 from robustcnn.models.init import gain
 from robustcnn.models.layers import ACTIVATIONS, ActivationName
-from robustcnn.runtime import evaluating, global_seed, seeded
-from robustcnn.spec import ImageSpec
 
 EVERY = pytest.mark.parametrize("name", MODELS)
 

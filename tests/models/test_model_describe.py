@@ -7,11 +7,11 @@ import torch
 from model_specs import COLOUR, GREY, narrow, spec
 from torch import nn
 
+from robustcnn.core.runtime import evaluating
 from robustcnn.models import MODELS, build, describe
 from robustcnn.models.describe import TITLES
 from robustcnn.models.googlenet import Branches, Inception
 from robustcnn.models.resnet import BasicBlock
-from robustcnn.runtime import evaluating
 
 
 def extent(net: nn.Module, size: int) -> tuple[int, int]:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from model_specs import COLOUR, GREY, LARGE, spec
 from torch import nn
 
+from robustcnn.core.conv_arithmetic import Window, output_size, padding_for, window_of
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models import MODELS, describe
-from robustcnn.models.geometry import flat_features
-from robustcnn.spec import ImageSpec
-from robustcnn.windows import Window, output_size, padding_for, window_of
+from robustcnn.models.sizes import flat_features
 
 small = st.integers(1, 4)
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from model_specs import GREY, spec
 
+from robustcnn.core.runtime import global_seed
 from robustcnn.models import build, describe
 from robustcnn.models.layers import ScaledTanh
 from robustcnn.models.lenet import TABLE_I, MaskedConv2d, RbfOutput
-from robustcnn.runtime import global_seed
 
 
 @pytest.mark.parametrize("size", [28, 32])

@@ -6,9 +6,9 @@ import pytest
 import torch
 from model_specs import COLOUR, GREY, LARGE, spec
 
+from robustcnn.core.spec import ImageSpec
 from robustcnn.models import ModelConfig, describe
 from robustcnn.models.alexnet import local_response_norm
-from robustcnn.spec import ImageSpec
 
 PUBLISHED = {
     # LeCun 1998: 60,000 up to F6 (here with 84 * 10 + 10 for a linear output).

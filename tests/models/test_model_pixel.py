@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from model_specs import COLOUR, GREY, narrow, spec
 from torch import nn
 
+from robustcnn.core.runtime import evaluating, global_seed, seeded
 from robustcnn.models import MODELS, PixelModel, build
-from robustcnn.runtime import evaluating, global_seed, seeded
 
 PAIR = spec(1, 28, classes=2)
 

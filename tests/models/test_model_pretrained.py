@@ -12,10 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision import models as torchvision_models
 
+from robustcnn.core.runtime import global_seed
 from robustcnn.models import pretrained as room
 from robustcnn.models.pretrained import find_weights, is_published, network, pretrained, published
 from robustcnn.models.weights_file import read_weights
-from robustcnn.runtime import global_seed
 
 NAME, FILE = "squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"
 SMALL = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))

@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from sklearn.metrics import f1_score, roc_auc_score, roc_curve
 
-from robustcnn.report.entry import Entry
-from robustcnn.report.gallery import Gallery
-from robustcnn.results import (
+from robustcnn.core.results import (
     AttackScore,
     Bin,
     ClassMetrics,
@@ -26,6 +24,8 @@ from robustcnn.results import (
     ThreatScore,
     TransferScore,
 )
+from robustcnn.report.entry import Entry
+from robustcnn.report.gallery import Gallery
 
 NAMES = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 COUNT = 300

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from report_examples import FINDINGS, SCORES, make_history, make_report
 
+from robustcnn.core.results import Finding
 from robustcnn.report.entry import Entry
 from robustcnn.report.html import page, write_html
 from robustcnn.report.markup import Markup, element
-from robustcnn.results import Finding
 
 
 class Outline(HTMLParser):

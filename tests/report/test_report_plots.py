@@ -8,8 +8,8 @@ import pytest
 from matplotlib import pyplot
 from report_examples import ATTACKS, NAMES, make_gallery, make_history, make_metrics, make_report
 
+from robustcnn.core.results import Share, Smallest, TransferScore
 from robustcnn.report import plots
-from robustcnn.results import Share, Smallest, TransferScore
 
 REPORT = make_report("m", strength=1.0)
 CLEAN, WORST = REPORT.clean, REPORT.threats[3].worst

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from report_examples import ATTACKS, EPS, SCORES, make_entries, make_report
 
+from robustcnn.core.results import RobustnessReport, Share
 from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
 from robustcnn.report.tables import by_attack, comparison, findings
-from robustcnn.results import RobustnessReport, Share
 
 REPORT = make_report("m", strength=1.0)
 

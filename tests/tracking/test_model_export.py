@@ -9,8 +9,9 @@ import numpy
 import pytest
 import torch
 
-from robustcnn import FitConfig, build, checkpoint, fit
+from robustcnn import FitConfig, build, fit
 from robustcnn.data.resident import ResidentDataset
+from robustcnn.models import checkpoint
 from robustcnn.tracking import PLACE, SpooledTracker, read_place, sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone"), pytest.mark.filterwarnings("ignore")]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracked import CURVE, epoch, report, threat
 
-from robustcnn.results import VERDICTS
+from robustcnn.core.results import VERDICTS
 from robustcnn.tracking.names import (
     LONGEST_KEY,
     LONGEST_PARAM,

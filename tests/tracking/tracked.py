@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from robustcnn.results import (
+from robustcnn.core.results import (
     AttackScore,
     Bin,
     ClassMetrics,

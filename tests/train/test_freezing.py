@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_fit import QUICK, fresh, parts, same, weights
+from fitting import QUICK, fresh, parts, same, weights
 from torch import Tensor, nn
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, build, fit
+from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.models import MODELS, PixelModel
 from robustcnn.models.pretrained import network
-from robustcnn.runtime import global_seed, seeded
 from robustcnn.train import Adversarial, Fast, Free, Trades
 from robustcnn.train.freezing import frozen_layers, head_of, holders, weighted
-from robustcnn.train.optim import Optimizer
+from robustcnn.train.optimisation.optim import Optimizer
 
 THREAT = ThreatModel(norm="linf", eps=0.1)
 ADVERSARIES = {

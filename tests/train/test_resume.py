@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_fit import QUICK, bars, fresh, parts, same, weights
+from fitting import QUICK, bars, fresh, parts, same, weights
 from torch import Tensor
 
-from robustcnn import Augment, OptimConfig, ThreatModel, checkpoint, fit, load_checkpoint
-from robustcnn.checkpoint import PAGE, read_page
+from robustcnn import Augment, OptimConfig, ThreatModel, fit, load_checkpoint
+from robustcnn.models import checkpoint
+from robustcnn.models.checkpoint import PAGE, read_page
 from robustcnn.train import Adversarial, Free, Trades
 
 THREAT = ThreatModel(norm="linf", eps=0.1)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_fit import QUICK, bars, fresh, parts, same, weights
+from fitting import QUICK, bars, fresh, parts, same, weights
 from torch import Tensor
 
 from robustcnn import OptimConfig, fit
-from robustcnn.results import EpochMetrics
-from robustcnn.runtime import seeded
-from robustcnn.threat import ThreatModel
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.train import Adversarial, CatastrophicOverfitting, Fast, Free, Mixture
 from robustcnn.train.training import Training
 from robustcnn.train.watch import Watch, Watched, has_collapsed

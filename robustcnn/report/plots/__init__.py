@@ -16,6 +16,6 @@ from robustcnn.report.plots.gan_curves import gan_curves as gan_curves
 from robustcnn.report.plots.heat_maps import confusion as confusion
 from robustcnn.report.plots.heat_maps import corruptions as corruptions
 from robustcnn.report.plots.heat_maps import transfer as transfer
-from robustcnn.report.plots.linear import error_along as error_along
-from robustcnn.report.plots.linear import logits_along as logits_along
+from robustcnn.report.plots.linear_explanation import error_along as error_along
+from robustcnn.report.plots.linear_explanation import logits_along as logits_along
 from robustcnn.report.plots.training_effects import training_effects as training_effects

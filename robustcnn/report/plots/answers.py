@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from robustcnn.core.results import Metrics
 from robustcnn.report.plots.canvas import ATTACKED, CLEAN, GREY, INK, SIDES, legend_above, page, short, styled, values
-from robustcnn.results import Metrics
 
 
 @styled

@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from robustcnn.results import Share
+from robustcnn.core.results import Share
 
 CLEAN, ATTACKED, GREY, INK = "#0072B2", "#D55E00", "#6b7280", "#374151"
 COLOURS = (CLEAN, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", ATTACKED, "#000000")

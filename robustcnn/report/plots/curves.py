@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
+from robustcnn.core.results import EpochMetrics, RobustnessReport, Smallest, ThreatScore
 from robustcnn.report.plots.canvas import ATTACKED, CLEAN, COLOURS, GREY, legend_above, page, styled, value, values
-from robustcnn.results import EpochMetrics, RobustnessReport, Smallest, ThreatScore
 
 
 @styled

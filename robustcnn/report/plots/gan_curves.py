@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from robustcnn.report.plots.canvas import ATTACKED, CLEAN, GREY, INK, grid, styled
-from robustcnn.train.gan_metrics import GanMetrics
+from robustcnn.train.gan.metrics import GanMetrics
 
 
 @styled

@@ -12,8 +12,8 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustcnn.core.results import CorruptionScore, Metrics, TransferScore
 from robustcnn.report.plots.canvas import SIDES, grid, page, short, styled, value, values
-from robustcnn.results import CorruptionScore, Metrics, TransferScore
 
 
 @styled

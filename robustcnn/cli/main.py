@@ -1,0 +1,195 @@
+"""The command line: verbs, each with options generated from a typed config."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from robustcnn.cli.process import Stopped, plain_warnings, terminating
+
+# Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verb:
+    """One thing the command can do."""
+
+    run: Callable[[list[str]], None]
+    says: str
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; gives the exit status: 2 for a user's mistake, 1 for a run that failed."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    try:
+        with terminating(), plain_warnings():
+            _verb(arguments[0]).run(arguments[1:])
+    except (ValueError, OSError) as problem:
+        return _fail(problem, 2)
+    except ArithmeticError as problem:
+        return _fail(problem, 1)
+    except KeyboardInterrupt:
+        return 130
+    except Stopped:
+        return 143
+    return 0
+
+
+def _verb(name: str) -> Verb:
+    from robustcnn.core.plain_data import did_you_mean
+
+    if name not in VERBS:
+        raise ValueError(f"unknown verb {name!r}{did_you_mean(name, VERBS)}")
+    return VERBS[name]
+
+
+def _fail(problem: BaseException, status: int) -> int:
+    print(f"robustcnn: {' '.join(str(problem).split())}", file=sys.stderr)
+    return status
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {name:<10} {verb.says}" for name, verb in VERBS.items())
+    return (
+        "robustcnn: how robust is this CNN, and can I trust the number?\n\n"
+        f"usage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _version(_: list[str]) -> None:
+    from robustcnn import __version__
+
+    print(__version__)
+
+
+def _train(arguments: list[str]) -> None:
+    from robustcnn.cli.training_verbs import train
+
+    train(arguments, say=_say)
+
+
+def _pretrain(arguments: list[str]) -> None:
+    from robustcnn.cli.training_verbs import pretrain
+
+    pretrain(arguments, say=_say)
+
+
+def _data(arguments: list[str]) -> None:
+    from robustcnn.cli import look
+    from robustcnn.cli.options import parse
+
+    if not arguments:
+        _say(look.sources())
+        return
+    text = "Look at a data set: sizes, classes, statistics, sample pictures. Without options: list what there is."
+    _say(look.data_set(parse(look.DataVerb, arguments, verb="data", text=text, default=look.DataVerb())))
+
+
+def _describe(arguments: list[str]) -> None:
+    from robustcnn.cli import look
+    from robustcnn.cli.options import parse
+
+    text = "A model's layers on a data set's pictures: kernels, output sizes, receptive fields, parameters, operations."
+    default = look.DescribeVerb()
+    _say(look.model(parse(look.DescribeVerb, arguments, verb="describe", text=text, default=default)))
+
+
+def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The names that stand before the first option, and the rest."""
+    count = next((i for i, word in enumerate(arguments) if word.startswith("-")), len(arguments))
+    return arguments[:count], arguments[count:]
+
+
+def _evaluate(arguments: list[str]) -> None:
+    from robustcnn.cli.options import Problem, parse, take
+    from robustcnn.runs.compare import page
+    from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
+    from robustcnn.runs.find_model import find
+
+    names, rest = _named(arguments)
+    if (not names and not {"-h", "--help"} & set(rest)) or len(names) > 1:
+        raise Problem(f"evaluate wants one MODEL before the options, got {' '.join(names) or 'none'}")
+    text = (
+        "Attack a model, check the outcome, write a report; the same command goes on after any interruption.\n\n"
+        "usage: robustcnn evaluate MODEL [OPTIONS]\n\nMODEL: a run's name or MLflow id, a checkpoint folder, runs:/ID, "
+        "models:/NAME@ALIAS,\n       or package.module:function that returns a torch.nn.Module"
+    )
+    default = EvaluateConfig()
+    if names:
+        kept, _ = take(rest, "--runs")
+        chosen, _ = take(rest, "--which")
+        victim = find(names[0], Path(kept) if kept else default.runs, which="last" if chosen == "last" else "best")
+        default = default if victim.trained is None else replace(default, data=victim.trained.data)
+    config = parse(EvaluateConfig, rest, verb="evaluate", text=text, default=default)
+    done = evaluate_model(victim, config, say=_say)
+    _say(f"\n{done.table}\n\n{page(done.folder)}")
+
+
+def _compare(arguments: list[str]) -> None:
+    from robustcnn.cli.options import Problem, parse
+    from robustcnn.runs.compare import CompareVerb, compare
+
+    names, rest = _named(arguments)
+    text = "Runs side by side, in one table and one page.\n\nusage: robustcnn compare RUN... [OPTIONS]"
+    options = parse(CompareVerb, rest, verb="compare", text=text, default=CompareVerb())
+    if not names:
+        raise Problem("compare wants the names of runs, got none")
+    _say(compare(names, options))
+
+
+def _ui(arguments: list[str]) -> None:
+    from robustcnn.cli.mlflow_page import UiVerb, ui
+    from robustcnn.cli.options import parse
+
+    names, rest = _named(arguments)
+    text = "MLflow's web page on the runs, with links to their curves.\n\nusage: robustcnn ui [RUN...] [OPTIONS]"
+    ui(names, parse(UiVerb, rest, verb="ui", text=text, default=UiVerb()), say=_say)
+
+
+def _sync(arguments: list[str]) -> None:
+    from robustcnn.cli.mlflow_page import SyncVerb, sync_runs
+    from robustcnn.cli.options import parse
+
+    names, rest = _named(arguments)
+    text = "Upload what MLflow missed while it could not be reached.\n\nusage: robustcnn sync [RUN...] [OPTIONS]"
+    sync_runs(names, parse(SyncVerb, rest, verb="sync", text=text, default=SyncVerb()), say=_say)
+
+
+def _demo(arguments: list[str]) -> None:
+    from robustcnn.cli.options import parse
+    from robustcnn.runs.demo import DemoVerb, demo
+
+    text = (
+        "Train five small CNNs (plain, regularised, augmented, adversarial, DCGAN-initialised), attack them, compare."
+    )
+    _say(demo(parse(DemoVerb, arguments, verb="demo", text=text, default=DemoVerb()), say=_say))
+
+
+def _attack(arguments: list[str]) -> None:
+    from robustcnn.cli.attack_verb import attack_verb
+
+    attack_verb(*_named(arguments), say=_say)
+
+
+VERBS = {
+    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about two minutes"),
+    "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
+    "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
+    "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
+    "attack": Verb(run=_attack, says="adversarial versions of your pictures, panda to gibbon: a figure, and files"),
+    "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
+    "ui": Verb(run=_ui, says="MLflow's web page on the runs, with links to their curves"),
+    "sync": Verb(run=_sync, says="upload what MLflow missed while it could not be reached"),
+    "data": Verb(run=_data, says="list the data sets, say which are here, look into one"),
+    "describe": Verb(run=_describe, says="a model layer by layer: sizes, receptive fields, parameters, operations"),
+    "version": Verb(run=_version, says="print the version"),
+}

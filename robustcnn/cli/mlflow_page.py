@@ -1,0 +1,81 @@
+"""MLflow's web page on the runs, and links to what is worth seeing there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustcnn.runs.train import Say, known_runs
+from robustcnn.tracking import Links, Place, Store, read_place, serve, sync
+
+SHOWN = 8
+"""Latest runs in the overlaid curves, when none are named."""
+CURVES = ("curve/worst_linf", "fit/valid_accuracy")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UiVerb:
+    """Options of `robustcnn ui`."""
+
+    runs: Path = Path("mlruns/checkpoints")
+    """Folder that holds the runs, one folder each."""
+    port: int | None = None
+    """Of the page; the first free one from 5000 on when not given."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SyncVerb:
+    """Options of `robustcnn sync`."""
+
+    runs: Path = Path("mlruns/checkpoints")
+    """Folder that holds the runs, one folder each."""
+
+
+def forever() -> None:
+    """Until Ctrl-C."""
+    threading.Event().wait()
+
+
+def ui(names: Sequence[str], options: UiVerb, *, say: Say, wait: Callable[[], None] = forever) -> None:
+    """Serve the page and say where to look, for as long as `wait` does."""
+    places = dict(_places([options.runs / name for name in names] or known_runs(options.runs)[:SHOWN]))
+    say("starting MLflow's server (about five seconds) ...")
+    with serve(Store.of(options.runs), port=options.port) as address:
+        say(f"MLflow is at {address}; Ctrl-C ends it")
+        for line in _links(address, places):
+            say(line)
+        wait()
+
+
+def sync_runs(names: Sequence[str], options: SyncVerb, *, say: Say) -> None:
+    """Upload what the tracker has not been told yet, of these runs or of all."""
+    for folder in [options.runs / name for name in names] or known_runs(options.runs):
+        count = sync(folder)
+        place = read_place(folder)
+        say(f"{folder.name}: {count} records uploaded to {place.tracking_uri if place else 'the tracker'}")
+
+
+def _places(folders: Sequence[Path]) -> Iterator[tuple[str, Place]]:
+    for folder in folders:
+        place = read_place(folder)
+        if place and place.run_id:
+            yield folder.name, place
+
+
+def _links(address: str, places: dict[str, Place]) -> Iterator[str]:
+    if not places:
+        yield "no run has been tracked yet: robustcnn train, then robustcnn evaluate RUN"
+        return
+    experiment = next(iter(places.values())).experiment_id
+    links = Links(
+        base=address,
+        experiment=experiment,
+        runs=[place.run_id for place in places.values() if place.experiment_id == experiment],
+    )
+    yield f"  all runs                 {Links(base=address, experiment=experiment).charts}"
+    yield f"  these runs as charts     {links.charts}   ({', '.join(places)})"
+    yield f"  these runs side by side  {links.comparison}"
+    for curve in CURVES:
+        yield f"  {curve:<24} {links.curves(curve)}"

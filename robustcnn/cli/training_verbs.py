@@ -1,0 +1,91 @@
+"""The verbs that train: from a preset, a file and options to a config; and on from where a run was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from robustcnn.cli.options import parse, take
+from robustcnn.cli.process import Stopped
+from robustcnn.runs import pretrain as pretraining
+from robustcnn.runs import pretrain_config
+from robustcnn.runs import train as runs
+from robustcnn.runs.pretrain_config import PretrainConfig
+from robustcnn.runs.train_config import TrainConfig, preset, presets_table, read_toml
+from robustcnn.runs.warm_start import sources_model
+
+
+def train(arguments: list[str], *, say: runs.Say) -> None:
+    """The verb `train`."""
+    if resumed := _resumed(arguments):
+        with _resumable("train", *resumed):
+            say(str(runs.resume(*resumed, say=say)))
+        return
+    chosen = _preset(arguments)
+    base = preset(chosen) if chosen else TrainConfig()
+    file, rest = take(arguments[bool(chosen) :], "--config")
+    text = _text("train", "Train a classifier; keep its best and its last weights.", presets_table())
+
+    def parsed(base: TrainConfig) -> TrainConfig:
+        told = base if file is None else read_toml(Path(file), base)
+        return parse(TrainConfig, rest, verb="train", text=text, default=told)
+
+    config = parsed(base)
+    if config.init_from:
+        # Once more, for options of the model change the one that the run starts from.
+        config = parsed(replace(base, model=sources_model(config)))
+    config = runs.named(config)
+    with _resumable("train", config.name, config.runs):
+        say(str(runs.train(config, say=say)))
+
+
+def pretrain(arguments: list[str], *, say: runs.Say) -> None:
+    """The verb `pretrain`."""
+    if resumed := _resumed(arguments):
+        with _resumable("pretrain", *resumed):
+            say(str(pretraining.resume(*resumed, say=say)))
+        return
+    chosen = _preset(arguments)
+    base = pretrain_config.preset(chosen) if chosen else PretrainConfig()
+    file, rest = take(arguments[bool(chosen) :], "--config")
+    says = "Train a DCGAN without labels; a classifier can start from its discriminator."
+    text = _text("pretrain", says, pretrain_config.presets_table())
+    told = base if file is None else read_toml(Path(file), base)
+    config = pretraining.named(parse(PretrainConfig, rest, verb="pretrain", text=text, default=told))
+    with _resumable("pretrain", config.name, config.runs):
+        say(str(pretraining.pretrain_run(config, say=say)))
+
+
+def _preset(arguments: list[str]) -> str | None:
+    return arguments[0] if arguments and not arguments[0].startswith("-") else None
+
+
+def _text(verb: str, says: str, presets: str) -> str:
+    return (
+        f"{says}\n\nusage: robustcnn {verb} [PRESET] [--config FILE.toml] [OPTIONS]\n"
+        f"       robustcnn {verb} --resume RUN [--runs FOLDER]\n\npresets:\n{presets}"
+    )
+
+
+def _resumed(arguments: list[str]) -> tuple[str, Path] | None:
+    """The run that --resume names and the folder that it is in."""
+    name, rest = take(arguments, "--resume")
+    if name is None:
+        return None
+    kept, rest = take(rest, "--runs")
+    if rest:
+        raise ValueError(f"--resume keeps the run's own config: {' '.join(rest)} cannot be given with it")
+    return name, Path(kept) if kept else TrainConfig().runs
+
+
+@contextlib.contextmanager
+def _resumable(verb: str, name: str, runs: Path) -> Iterator[None]:
+    """Say how to go on when the training inside the block is stopped."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        print(f"\nstopped; continue with: robustcnn {verb} --resume {name} --runs {runs}", file=sys.stderr)
+        raise

@@ -1,0 +1,1 @@
+"""Values and formulas that every other room may read."""

@@ -1,0 +1,57 @@
+"""Which data a run wants: the options of `load`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustcnn.core.plain_data import did_you_mean
+from robustcnn.data.sets.picture import Framing
+
+NAMES = ("digits", "signs", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")
+
+
+def kind_of(name: str) -> str:
+    """Which of NAMES a name is one of: `npz:my.npz` is an `npz:PATH`."""
+    kind, _, path = name.partition(":")
+    known = f"{kind}:PATH" if path else name
+    if known not in NAMES:
+        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, NAMES)}")
+    return known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which data, and in what form."""
+
+    name: str = "digits"
+    """digits, signs, mnist, fashion-mnist, cifar10, fer2013, npz:PATH or folder:PATH."""
+    root: Path | None = None
+    """Folder of the data sets; ROBUSTCNN_DATA, else ~/.cache/robustcnn when not given."""
+    validation: float = 0.1
+    """Share of the training data held out to decide with; ignored where a set brings its own (fer2013)."""
+    classes: tuple[str, ...] = ()
+    """Only these classes, labelled in this order; all when empty."""
+    size: int | None = None
+    """Pixels a side; a set's own when not given (32 for digits, signs and folder)."""
+    grey: bool = False
+    """Colour pictures as grey ones."""
+    framing: Framing = "crop"
+    """How folder makes pictures square: cut the middle out, or squash the whole."""
+    limit: int | None = None
+    """At most so many training examples, every class in proportion."""
+    drawn: int = 12_000
+    """How many training pictures signs draws; a fifth as many more for testing."""
+    seed: int = 0
+    """Which examples validate or stay under the limit, and which signs are drawn; all other test splits are fixed."""
+    download: bool = False
+    """Fetch mnist, fashion-mnist or cifar10 when absent."""
+
+    def __post_init__(self) -> None:
+        kind_of(self.name)
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must lie strictly between 0 and 1, got {self.validation:g}")
+        for option, least in (("size", 1), ("limit", 1), ("drawn", 5)):
+            value = getattr(self, option)
+            if value is not None and value < least:
+                raise ValueError(f"{option} must be at least {least}, got {value}")

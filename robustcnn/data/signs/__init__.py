@@ -1,0 +1,1 @@
+"""Road signs drawn by us."""

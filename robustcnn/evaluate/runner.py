@@ -1,0 +1,121 @@
+"""All attacks on all examples: norm by norm, attack by attack, in growing balls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from robustcnn.attacks.base import Attack
+from robustcnn.attacks.craft import prepare
+from robustcnn.core.results import AttackScore, Share, ThreatScore
+from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.data import ResidentDataset
+from robustcnn.data.resident import as_pixels
+from robustcnn.evaluate.judging import Tries, attempt
+from robustcnn.evaluate.metrics import metrics
+from robustcnn.evaluate.parts import Parts
+from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.standings import STANDING, Against, Evidence, WorstCase
+
+BatchSize = int | Literal["auto"]
+Say = Callable[[str], None]
+
+
+class Trial:
+    """The work of one evaluation."""
+
+    def __init__(
+        self, model: nn.Module, data: ResidentDataset, plan: Plan, clean: Tensor, parts: Parts, batch_size: BatchSize
+    ) -> None:
+        self.model, self.data, self.plan, self.parts, self.batch_size = model, data, plan, parts, batch_size
+        self.images, self.labels, self.clean = as_pixels(data.images).cpu(), data.labels.cpu(), clean
+        self.blocks = torch.arange(len(data)).split(plan.block)
+        self.units = len(plan.attacks) * len(plan.threats) * len(self.blocks)
+
+    @cached_property
+    def view(self) -> nn.Module:
+        """One for all attacks, and none for an evaluation that is found complete."""
+        few = self.data.subset(self.plan.block)
+        options = {"precision": self.plan.precision, "batch_size": self.batch_size}
+        return prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
+
+    def run(self, bar: tqdm, say: Say) -> Iterator[tuple[ThreatScore, Evidence]]:
+        for balls in self.plan.balls:
+            worst = {threat: WorstCase(self.images, self.labels, self.clean) for threat in balls}
+            scores: dict[ThreatModel, list[AttackScore]] = {threat: [] for threat in balls}
+            for number, attack in enumerate(self.plan.attacks):
+                against = Against(self.images, self.labels, self.clean)
+                for threat in balls:
+                    seconds = self._enlarge(against, number, threat, bar)
+                    first = worst[threat].take(number, against)
+                    scores[threat].append(self._score(against, attack, first, seconds))
+                    stand = scores[threat][-1].metrics.accuracy
+                    with bar.external_write_mode():
+                        say(f"{attack!r}  {threat}   {stand} stand   {seconds:.1f} s")
+            for threat in balls:
+                yield self._threat_score(threat, worst[threat], scores[threat]), self._evidence(threat, worst[threat])
+
+    def _enlarge(self, against: Against, number: int, threat: ThreatModel, bar: tqdm) -> float:
+        """Attack what stands against the attack until now; the seconds it took."""
+        seconds = 0.0
+        for block, rows in enumerate(self.blocks):
+            standing = rows[~against.broken[rows]]
+            if len(standing):
+                tries = self._tries(number, threat, block, standing)
+                against.take(standing, tries)
+                seconds += tries.seconds
+            bar.update()
+        return seconds
+
+    def _tries(self, number: int, threat: ThreatModel, block: int, rows: Tensor) -> Tries:
+        attack = self.plan.attacks[number]
+        seed = self.plan.seed_of(attack, threat, block)
+        return self.parts.fetch(
+            f"{number:02d}-{threat.norm}-{threat.eps:.9g}-{block:05d}",
+            rows,
+            lambda: attempt(attack, self.model, self.view, self.data.subset(rows), threat, seed=seed),
+        )
+
+    def _score(self, against: Against, attack: Attack, first: int, seconds: float) -> AttackScore:
+        success = against.success
+        return AttackScore(
+            attack=repr(attack),
+            metrics=metrics(against.logits, self.labels, self.data.classes),
+            first=first,
+            kept_as_bytes=Share.of(int(against.kept.sum()), int(success.sum())),
+            distances=_medians(against.images[success], self.images[success]),
+            seconds=seconds,
+        )
+
+    def _threat_score(self, threat: ThreatModel, worst: WorstCase, scores: Sequence[AttackScore]) -> ThreatScore:
+        return ThreatScore(
+            norm=threat.norm,
+            eps=threat.eps,
+            robust=Share.of(int((worst.broken_by == STANDING).sum()), len(self.labels)),
+            worst=metrics(worst.logits, self.labels, self.data.classes),
+            attacks=tuple(scores),
+        )
+
+    def _evidence(self, threat: ThreatModel, worst: WorstCase) -> Evidence:
+        return Evidence(
+            threat=threat,
+            images=self.images,
+            adversarial=worst.images,
+            labels=self.labels,
+            clean_logits=self.clean,
+            logits=worst.logits,
+            broken_by=worst.broken_by,
+            attacks=tuple(map(repr, self.plan.attacks)),
+        )
+
+
+def _medians(found: Tensor, originals: Tensor) -> dict[str, float]:
+    if not len(found):
+        return {}
+    lengths = {norm: ThreatModel(norm=norm, eps=1).distance(found, originals).double() for norm in get_args(Norm)}
+    return {norm: float(length.quantile(0.5)) for norm, length in lengths.items()}

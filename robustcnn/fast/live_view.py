@@ -1,0 +1,80 @@
+"""A fast view of a model whose weights move: checked when it is made, brought up to date in place ever after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.core.runtime import Precision
+from robustcnn.fast.layers import ScaleShift, WholeMap, scale_and_shift
+from robustcnn.fast.view import FastView, fast_view
+
+Source = Callable[[], Tensor]
+"""What a tensor of the view has to be now."""
+
+
+class Following:
+    """`view()` searches as the model would now; where no fast view agrees with the model it is the model itself."""
+
+    def __init__(self, model: nn.Module, probe: Tensor, *, precision: Precision = "fp32") -> None:
+        self.model = model
+        view = fast_view(model, probe, precision=precision, steady=False)
+        self.is_fast = isinstance(view, FastView)
+        self._view: nn.Module = FastView(view.search) if isinstance(view, FastView) else model
+        self._moving = list(_moving(model, view.search)) if isinstance(view, FastView) else []
+
+    @torch.no_grad()
+    def view(self) -> nn.Module:
+        for tensor, source in self._moving:
+            tensor.copy_(source())
+        return self._view
+
+
+def _moving(model: nn.Module, view: nn.Module) -> Iterator[tuple[Tensor, Source]]:
+    """The tensors of the view that have to be made anew; the others become the model's own."""
+    norms = dict(_folded(model, view))
+    for name, module in view.named_modules():
+        tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
+        for key, tensor in tensors:
+            source = _source(module, model.get_submodule(name), norms.get(name), key)
+            now = source()
+            if now.dtype == tensor.dtype and now.data_ptr() == source().data_ptr():
+                tensor.data = now.data
+            else:
+                yield tensor, source
+
+
+def _folded(model: nn.Module, view: nn.Module) -> Iterator[tuple[str, nn.BatchNorm2d]]:
+    """Which convolution of the view has taken in which batch norm of the model."""
+    for path, parent in model.named_modules():
+        before = ""
+        for name, child in parent.named_children():
+            here = f"{path}.{name}".removeprefix(".")
+            if isinstance(child, nn.BatchNorm2d) and isinstance(view.get_submodule(here), nn.Identity):
+                yield before, child
+            before = here
+
+
+def _source(module: nn.Module, origin: nn.Module, norm: nn.BatchNorm2d | None, key: str) -> Source:
+    if isinstance(module, ScaleShift) and isinstance(origin, nn.BatchNorm2d):
+        batch_norm = origin
+        return lambda: scale_and_shift(batch_norm)[key == "shift"][:, None, None]
+
+    def now() -> Tensor:
+        # Some layers have another form once their weights stand still.
+        value = getattr(origin.frozen() if hasattr(origin, "frozen") else origin, key)  # type: ignore[operator]
+        if norm is not None:
+            value = _fold(value, key, *scale_and_shift(norm))
+        as_matrix = isinstance(module, WholeMap) and key == "weight"
+        return value.permute(0, 2, 3, 1).flatten(1) if as_matrix else value  # type: ignore[no-any-return]
+
+    return now
+
+
+def _fold(value: Tensor | None, key: str, scale: Tensor, shift: Tensor) -> Tensor:
+    """A convolution's weight, or its bias if it has one, with the batch norm behind it taken in."""
+    if value is None:
+        return shift
+    return value * scale + shift if key == "bias" else value * scale[:, None, None, None]

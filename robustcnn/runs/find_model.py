@@ -1,0 +1,96 @@
+"""The model that an evaluation is about, by whatever name it goes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from torch import nn
+
+from robustcnn.core.plain_data import did_you_mean
+from robustcnn.models import checkpoint
+from robustcnn.runs.train import RECORD, read_config
+from robustcnn.runs.train_config import TrainConfig
+from robustcnn.tracking import fetch_checkpoint, read_place
+
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Victim:
+    """A model, and what is known of where it comes from."""
+
+    name: str
+    model: nn.Module
+    folder: Path
+    """Where its evaluations are kept, and what they are tracked under."""
+    trained: TrainConfig | None = None
+    """How it was trained, if it is one of ours."""
+
+
+def find(text: str, runs: Path, *, which: checkpoint.Which = "best") -> Victim:
+    """A run by name or MLflow id, a checkpoint folder, runs:/ID, models:/NAME@ALIAS, or package.module:function."""
+    if text.startswith(("runs:/", "models:/")):
+        return _checkpoint(fetch_checkpoint(text, runs), which)
+    if (Path(text) / checkpoint.PAGE).is_file():
+        return _checkpoint(Path(text), which)
+    if (runs / text / checkpoint.PAGE).is_file():
+        return _checkpoint(runs / text, which)
+    if RUN_ID.fullmatch(text):
+        return _checkpoint(_of_id(text, runs) or fetch_checkpoint(f"runs:/{text}", runs), which)
+    if FUNCTION.fullmatch(text):
+        return Victim(name=text, model=_made_by(text), folder=runs / text.replace(":", "."))
+    names = [folder.name for folder in trained_runs(runs)]
+    hint = did_you_mean(text, names) if names else "; no run has been trained there yet"
+    raise FileNotFoundError(f"no model {text!r}: neither a run in {runs} nor a checkpoint folder{hint}")
+
+
+def trained_runs(runs: Path) -> list[Path]:
+    """The folders of all runs that have a checkpoint, the latest first."""
+    pages = sorted(runs.glob(f"*/{checkpoint.PAGE}"), key=lambda page: page.stat().st_mtime, reverse=True)
+    return [page.parent for page in pages]
+
+
+def _checkpoint(folder: Path, which: checkpoint.Which) -> Victim:
+    trained = read_config(folder) if (folder / RECORD).is_file() else None
+    return Victim(
+        name=folder.resolve().name, model=checkpoint.load(folder, which=which), folder=folder, trained=trained
+    )
+
+
+def _of_id(run_id: str, runs: Path) -> Path | None:
+    """The folder of the run that MLflow knows under this id."""
+    places = ((folder, read_place(folder)) for folder in trained_runs(runs))
+    return next((folder for folder, place in places if place and place.run_id == run_id), None)
+
+
+def _made_by(text: str) -> nn.Module:
+    """What the function returns; this is the user's own code, and the only code that a name leads to."""
+    module, _, name = text.partition(":")
+    with _working_folder():
+        try:
+            found: object = import_module(module)
+            for part in name.split("."):
+                found = getattr(found, part)
+        except (ImportError, AttributeError) as problem:
+            raise ValueError(f"cannot find {text}: {problem} (write package.module:function)") from None
+        model = found() if callable(found) and not isinstance(found, nn.Module) else found
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{text} must return a torch.nn.Module, got {type(model).__name__}")
+    return model.eval()
+
+
+@contextmanager
+def _working_folder() -> Iterator[None]:
+    """Modules beside the user are found too inside the block."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")

@@ -1,0 +1,188 @@
+"""Pre-train a DCGAN: a config in; two networks, their pictures and their curves in a folder out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.runtime import derived_seed, global_seed, pick_device
+from robustcnn.data.registry import load
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.models import checkpoint
+from robustcnn.models.dcgan import Generator, discriminator
+from robustcnn.report.contact_sheet import sheet
+from robustcnn.runs.pretrain_config import PretrainConfig
+from robustcnn.runs.train import Say, provenance, stamp
+from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
+from robustcnn.train.gan import checkpoint as gan_checkpoint
+from robustcnn.train.gan.frechet import Features, penultimate_features
+from robustcnn.train.gan.latents import interpolated, sample_latents
+from robustcnn.train.gan.loop import pretrain
+from robustcnn.train.gan.metrics import GAN_HEADER, GanMetrics
+from robustcnn.train.gan.watch import alarms, generated
+
+RECORD = "pretrain.json"
+PICTURES = "samples"
+"""In a run's folder."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pretrained:
+    """What a finished pre-training leaves behind."""
+
+    folder: Path
+    history: tuple[GanMetrics, ...]
+    alarms: tuple[str, ...]
+    """What went wrong on the way, epoch by epoch."""
+
+    def __str__(self) -> str:
+        last = self.history[-1]
+        samples = f"diversity {last.diversity:.3f}, Frechet distance {last.frechet:.3g}"
+        kept = f"after {last.epoch} epochs: {samples}; kept in {self.folder}, with pictures in {PICTURES}/"
+        return "\n".join([*(f"beware: {trouble}" for trouble in self.alarms), kept])
+
+
+def pretrain_run(config: PretrainConfig, *, resume: bool = False, say: Say = lambda _: None) -> Pretrained:
+    """Train as `config` says; `resume` goes on where the run of that name stopped."""
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    config = named(config)
+    folder, device = config.runs / config.name, pick_device(config.device)
+    data = load(config.data).train.to(device)
+    with global_seed(derived_seed(config.fit.seed, "weights")):
+        networks = Generator(data.spec, config.model), discriminator(data.spec, config.model)
+    features = _features(config, data)
+    _claim(folder, config, resume=resume)
+    say(_opening(config, data, device, [sum(each.numel() for each in net.parameters()) for net in networks]))
+    with SpooledTracker(folder, say=say) if config.track else NullTracker() as tracker:
+        _introduce(tracker, config, data, device)
+        if resume:
+            _catch_up(tracker, config, folder)
+        say(GAN_HEADER)
+        for metrics in pretrain(
+            *networks,
+            data,
+            config.fit,
+            folder=folder,
+            resume=resume,
+            features=features,
+            precision=config.precision,
+        ):
+            say(str(metrics))
+            tracker.epoch(metrics)
+            _picture(tracker, folder, _epoch_name(metrics), _samples(networks[0], config))
+        return _finish(config, folder, tracker)
+
+
+def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Pretrained:
+    """Continue the pre-training of that name."""
+    path = runs / name / RECORD
+    if not path.is_file():
+        others = sorted(entry.parent.name for entry in runs.glob(f"*/{RECORD}"))
+        known = f"; there are: {', '.join(others)}" if others else ""
+        raise FileNotFoundError(f"{runs / name} holds no pre-training: it has no {RECORD}{known}")
+    config = from_plain(PretrainConfig, json.loads(path.read_text())["config"])
+    has_started = (runs / name / gan_checkpoint.PAGE).exists()
+    return pretrain_run(replace(config, name=name, runs=runs), resume=has_started, say=say)
+
+
+def named(config: PretrainConfig) -> PretrainConfig:
+    """The config with a name: its own, or one made up from data and time."""
+    data = config.data.name.partition(":")[0]
+    return config if config.name else replace(config, name=f"{data}-dcgan-{stamp()}")
+
+
+def _claim(folder: Path, config: PretrainConfig, *, resume: bool) -> None:
+    """Write down what is about to be run; a run that is there already is never overwritten."""
+    if resume:
+        return
+    for page in (gan_checkpoint.PAGE, checkpoint.PAGE):
+        if (folder / page).exists():
+            raise ValueError(
+                f"a run named {config.name!r} is there already ({folder}): continue it with --resume {config.name}, "
+                "or choose another --name"
+            )
+    record = {"config": to_plain(config), "made_by": provenance()}
+    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+
+
+def _introduce(tracker: Tracker, config: PretrainConfig, data: ResidentDataset, device: torch.device) -> None:
+    tracker.config(to_plain(config))
+    tracker.tags(provenance() | {"device": str(device), "seed": config.fit.seed, "kind": "pre-training"})
+    tracker.data(data, "training")
+
+
+def _catch_up(tracker: Tracker, config: PretrainConfig, folder: Path) -> None:
+    """The last epoch may have reached the checkpoint and neither the tracker nor its picture."""
+    history = gan_checkpoint.read_page(folder).history
+    for metrics in history:
+        tracker.epoch(metrics)
+    name = _epoch_name(history[-1])
+    if not (folder / PICTURES / f"{name}.png").is_file():
+        _picture(tracker, folder, name, _samples(gan_checkpoint.load_generator(folder), config))
+
+
+def _opening(config: PretrainConfig, data: ResidentDataset, device: torch.device, counts: list[int]) -> str:
+    made, judged = (f"{count:,}" for count in counts)
+    return (
+        f"run {config.name}: DCGAN (generator {made}, discriminator {judged} parameters) on {len(data):,} images of "
+        f"{config.data.name}, {device}, {config.precision}"
+    )
+
+
+def _features(config: PretrainConfig, data: ResidentDataset) -> Features | None:
+    if config.judge is None:
+        return None
+    judge = checkpoint.load(config.judge).to(data.device)
+    if judge.spec.shape != data.spec.shape:
+        raise ValueError(f"judge {config.judge} takes {judge.spec.shape} pictures, the data are {data.spec.shape}")
+    return penultimate_features(judge)
+
+
+def _latents(config: PretrainConfig, count: int) -> torch.Tensor:
+    return sample_latents(count, config.model.latent, seed=config.fit.seed, purpose="shown samples")
+
+
+def _samples(generator: Generator, config: PretrainConfig) -> bytes:
+    """Images of the same 64 vectors in every epoch."""
+    device = next(generator.parameters()).device
+    return sheet(generated(generator, _latents(config, 64).to(device)), columns=8)
+
+
+def _epoch_name(metrics: GanMetrics) -> str:
+    return f"epoch-{metrics.epoch:04d}"
+
+
+def _picture(tracker: Tracker, folder: Path, name: str, content: bytes) -> None:
+    path = folder / PICTURES / f"{name}.png"
+    write_atomically(path, content)
+    tracker.artifact(path.relative_to(folder), under=PICTURES)
+
+
+def _last_pictures(
+    config: PretrainConfig, folder: Path, history: tuple[GanMetrics, ...]
+) -> Iterator[tuple[str, bytes]]:
+    """What is drawn once, at the end."""
+    from robustcnn.report import plots
+
+    start, end = _latents(config, 12).chunk(2)
+    steps = 10
+    images = generated(gan_checkpoint.load_generator(folder), interpolated(start, end, steps).flatten(0, 1))
+    yield "interpolation", sheet(images, columns=steps)
+    yield "curves", plots.png(plots.gan_curves(history))
+
+
+def _finish(config: PretrainConfig, folder: Path, tracker: Tracker) -> Pretrained:
+    history = gan_checkpoint.read_page(folder).history
+    for name, content in _last_pictures(config, folder, history):
+        _picture(tracker, folder, name, content)
+    troubles = tuple(alarms(history))
+    tracker.tags({"alarms": "; ".join(troubles) or "none"})
+    tracker.checkpoint()
+    return Pretrained(folder=folder, history=history, alarms=troubles)

@@ -1,0 +1,188 @@
+"""The state of one pre-training, and what an epoch does to it."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from robustcnn.core.runtime import Precision, autocast, derived_seed, frozen_weights, seeded
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.models import PixelModel
+from robustcnn.models.dcgan import Generator
+from robustcnn.train.gan.frechet import Features, random_features
+from robustcnn.train.gan.loss import discriminator_loss, generator_loss
+from robustcnn.train.gan.metrics import GanMetrics
+from robustcnn.train.gan.settings import GanConfig
+from robustcnn.train.gan.watch import GanAlarm, SampleWatch, alarm
+from robustcnn.train.optimisation.optim import OptimConfig, Optimizer
+from robustcnn.train.training import TrainingDiverged
+
+PER_STEP = (
+    "generator_loss",
+    "discriminator_loss",
+    "accuracy_on_real",
+    "accuracy_on_generated",
+    "generator_gradient",
+    "discriminator_gradient",
+)
+
+
+class GanTraining:
+    """Two networks on their way; `history` says how far they have come."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: PixelModel,
+        data: ResidentDataset,
+        config: GanConfig,
+        *,
+        features: Features | None = None,
+        precision: Precision = "fp32",
+        progress: bool = True,
+    ) -> None:
+        _check(generator, discriminator, data)
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+        for net in (generator, discriminator):
+            net.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.generator, self.discriminator = generator, discriminator
+        self.data, self.config, self.precision = data, config, precision
+        self.batch_size = min(config.batch_size, len(data))
+        # Batch norm cannot normalise a single example, so a last batch of one is left out.
+        self.drop_last = len(data) % self.batch_size == 1
+        self.steps_per_epoch = len(data) // self.batch_size + (len(data) % self.batch_size > self.drop_last)
+        self.optimizers = {
+            "generator": _adam(generator, config.rate_of_generator, config),
+            "discriminator": _adam(discriminator, config.lr, config),
+        }
+        self.watch = SampleWatch(
+            data,
+            features or random_features(data.spec),
+            latent=generator.config.latent,
+            count=min(config.samples, len(data)),
+            seed=config.seed,
+        )
+        # tqdm's None: shown on a terminal, hidden in a log.
+        self.hidden = None if progress else True
+        self.history: tuple[GanMetrics, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        return len(self.history) >= self.config.epochs
+
+    def epoch(self) -> GanMetrics:
+        """Train for one epoch and judge the generator's samples."""
+        number, start = len(self.history) + 1, time.perf_counter()
+        means = self._pass(number)
+        trained = time.perf_counter()
+        diversity, frechet = self.watch(self.generator)
+        metrics = GanMetrics(
+            epoch=number,
+            **dict(zip(PER_STEP, means, strict=True)),
+            diversity=diversity,
+            frechet=frechet,
+            images_per_second=len(self.data) / (trained - start),
+            seconds=time.perf_counter() - start,
+        )
+        self.history = (*self.history, metrics)
+        for trouble in alarm(self.history):
+            warnings.warn(GanAlarm(trouble), stacklevel=2)
+        return metrics
+
+    def _pass(self, epoch: int) -> list[float]:
+        """Means of PER_STEP over one pass over the data."""
+        self.generator.train()
+        self.discriminator.train()
+        # Reading a number waits for the device: at every step on a CPU, where that is free, now and then on a GPU.
+        patience = 1 if self.data.device.type == "cpu" else 50
+        unread: list[Tensor] = []
+        total = torch.zeros(len(PER_STEP), dtype=torch.float64)
+        for step, (images, latents) in enumerate(self._batches(epoch), start=1):
+            unread.append(self.step(images, latents))
+            if len(unread) == patience or step == self.steps_per_epoch:
+                values = torch.stack(unread).double().cpu()
+                _refuse_infinities(values, epoch, step - len(unread) + 1, self.config)
+                total += values.sum(0)
+                unread.clear()
+        means: list[float] = (total / self.steps_per_epoch).tolist()
+        return means
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Real images and as many latent vectors; every epoch has seeds of its own, so resuming needs no state."""
+        order, draws = (
+            seeded(derived_seed(self.config.seed, what, epoch), self.data.device) for what in ("data", "latents")
+        )
+        batches = self.data.batches(self.batch_size, generator=order, drop_last=self.drop_last)
+        shown = tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=self.hidden)
+        for images, _ in shown:
+            size = (len(images), self.generator.config.latent)
+            latents = torch.randn(size, generator=draws, device=self.data.device)
+            yield images.contiguous(memory_format=torch.channels_last), latents
+
+    def step(self, images: Tensor, latents: Tensor) -> Tensor:
+        """Move the discriminator, then the generator against it; gives the values of PER_STEP."""
+        with self._cast():
+            made = self.generator(latents)
+        on_real, on_made, loss = self._move_discriminator(images, made.detach())
+        discriminator_gradient = self._stepped("discriminator", self.discriminator)
+        # Without its weights' gradients, which nobody needs here, this pass costs a third less.
+        with frozen_weights(self.discriminator), self._cast():
+            opposed = generator_loss(self.config.loss, self.discriminator(made).float())
+        opposed.backward()
+        generator_gradient = self._stepped("generator", self.generator)
+        accuracies = ((on_real > 0).float().mean(), (on_made < 0).float().mean())
+        return torch.stack([opposed.detach(), loss, *accuracies, generator_gradient, discriminator_gradient])
+
+    def _move_discriminator(self, images: Tensor, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # One after the other: batch norm must not let the two kinds see each other.
+        with self._cast():
+            on_real, on_made = (self.discriminator(each).float() for each in (images, made))
+        loss = discriminator_loss(self.config.loss, on_real, on_made, real_label=self.config.real_label)
+        loss.backward()
+        return on_real.detach(), on_made.detach(), loss.detach()
+
+    def _stepped(self, name: str, net: nn.Module) -> Tensor:
+        """Take a step along the gradients, which are cleared; gives their norm."""
+        norm = nn.utils.get_total_norm(each.grad for each in net.parameters() if each.grad is not None)
+        self.optimizers[name].step(len(self.history))
+        return norm
+
+    def _cast(self) -> AbstractContextManager[object]:
+        return autocast(self.data.device, self.precision)
+
+
+def _adam(net: nn.Module, rate: float, config: GanConfig) -> Optimizer:
+    return Optimizer(
+        net, OptimConfig(name="adam", lr=rate, schedule="constant", momentum=config.beta1), total_steps=config.epochs
+    )
+
+
+def _check(generator: Generator, discriminator: PixelModel, data: ResidentDataset) -> None:
+    for name, net in (("generator", generator), ("discriminator", discriminator)):
+        if net.spec.shape != data.spec.shape:
+            raise ValueError(
+                f"the {name} is made for {net.spec.shape} pictures, the data are {data.spec.shape} "
+                "(build it with the data's spec)"
+            )
+    if len(data) < 2:
+        raise ValueError(f"pre-training needs at least 2 images, got {len(data)}")
+
+
+def _refuse_infinities(values: Tensor, epoch: int, first: int, config: GanConfig) -> None:
+    for number, row in enumerate(values, start=first):
+        for name, value in zip(PER_STEP, row.tolist(), strict=True):
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"the {name.replace('_', ' ')} became {value} at step {number} of epoch {epoch} (learning rates "
+                    f"{config.lr:g} and {config.rate_of_generator:g}): the usual cure is a lower one (--fit.lr); the "
+                    "checkpoint of the last finished epoch, if there is one, is untouched"
+                )

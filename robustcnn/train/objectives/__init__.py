@@ -1,0 +1,1 @@
+"""What training descends, a file a family."""

@@ -1,0 +1,87 @@
+"""What training descends: a loss per example, from a model and a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.core.losses import cross_entropy
+from robustcnn.core.runtime import Precision
+from robustcnn.data.augment.policy import blend, draw_mixup
+
+Loss = Callable[[nn.Module], Tensor]
+"""Of a model in training mode: one value for each example of the batch at hand."""
+
+
+class Objective(Protocol):
+    """Anything that scores a batch while the model is in training mode.
+
+    One that has to do something before, such as attacking the batch, has a method `begin` instead: it is called with
+    the `Stage` at the start of every epoch, and what it gives is a `Scorer`. Nothing outlives an epoch, so that a
+    resumed training needs no more than the weights.
+    """
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor: ...
+
+
+class Stage(NamedTuple):
+    """Where an epoch takes place."""
+
+    model: nn.Module
+    """The one that is being trained."""
+    probe: Tensor
+    """A few training images."""
+    precision: Precision
+
+
+class Scorer(Protocol):
+    """Prepares a batch, and gives the loss on it; `progress` is the share of the whole training that lies behind."""
+
+    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss: ...
+
+
+def begin(objective: object, stage: Stage) -> Scorer:
+    """The scorer of an epoch, for objectives of both kinds."""
+    if hasattr(objective, "begin"):
+        scorer: Scorer = objective.begin(stage)
+        return scorer
+
+    def score(images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:  # noqa: ARG001
+        return lambda model: objective(model, images, labels, generator)  # type: ignore[operator]
+
+    return score
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standard:
+    """Cross-entropy on the training pictures as they are."""
+
+    label_smoothing: float = 0.0
+    """Share of the target spread evenly over all classes."""
+    mixup: float = 0.0
+    """When above 0, pictures and labels are blended in pairs with a share drawn from Beta(mixup, mixup)."""
+
+    name: ClassVar[str] = "standard"
+
+    def __post_init__(self) -> None:
+        check_smoothing(self.label_smoothing)
+        if self.mixup < 0:
+            raise ValueError(f"mixup must not be negative, got {self.mixup:g}")
+
+    def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        if not self.mixup:
+            return cross_entropy(model(images), labels, smoothing=self.label_smoothing)
+        share, partner = draw_mixup(images, self.mixup, generator)
+        logits = model(blend(images, share, partner))
+        # Cross-entropy is linear in the target, so the blended label needs no vector of probabilities.
+        own, other = (cross_entropy(logits, each, smoothing=self.label_smoothing) for each in (labels, labels[partner]))
+        return share * own + (1 - share) * other
+
+
+def check_smoothing(share: float) -> None:
+    if not 0 <= share < 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1), got {share:g}")
