@@ -154,7 +154,8 @@ def test_shrink_is_the_nearest_change_of_that_length(norm: Norm) -> None:
     shorter = threat.shrink(change, length)
     norms = threat.distance(shorter, torch.zeros_like(change))
     assert (norms <= length + 1e-9).all()
-    assert torch.equal(shorter[-2:], change[-2:]) or torch.allclose(shorter[-2:], change[-2:])
+    # The last two are allowed their whole length and more.
+    torch.testing.assert_close(shorter[-2:], change[-2:])
     # No point of the ball is nearer: the rest of the change is at a right angle or more to every way further inside.
     for _ in range(50):
         other = threat.shrink(torch.randn_like(change) * 3, length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from importlib import import_module
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM, PGD, AutoAttack, Square, breaking_eps, craft, fast_view
 from robustcnn.attacks.base import input_gradient, is_fooled
-from robustcnn.attacks.craft import NEAR, best_size, prepare
+from robustcnn.attacks.craft import NEAR, SIZES, best_size, prepare
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.spec import ImageSpec
@@ -203,15 +204,22 @@ def test_chunks_change_nothing(attack: FGSM | PGD | Square) -> None:
     assert ((whole - parts).abs() > 1e-4).float().mean() < 0.01
 
 
-def test_auto_takes_a_size_that_it_has_tried() -> None:
+@pytest.mark.parametrize("fastest", [SIZES[0], SIZES[2], SIZES[-1]])
+def test_auto_takes_the_fastest_size(fastest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def speed(_: object, images: Tensor, __: Tensor) -> float:
+        return 1 / (1 + abs(len(images) - fastest))
+
+    monkeypatch.setattr(import_module("robustcnn.attacks.craft"), "_speed", speed)
     view = fast_view(settled("smallcnn", width=0.1), pictures())
-    tried: list[int] = []
-    view.register_forward_hook(lambda _, inputs, __: tried.append(len(inputs[0])))
-    assert best_size(view, pictures(2048), labels(2048)) in tried
-    prepared = prepare(settled("smallcnn", width=0.2), pictures(), labels())
-    assert isinstance(prepared, FastView)
-    assert prepared.chunk == 128
-    assert prepare(prepared, pictures(), labels()) is prepared
+    assert best_size(view, pictures(2048), labels(2048)) == fastest
+
+
+def test_a_larger_batch_has_to_pay_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        import_module("robustcnn.attacks.craft"), "_speed", lambda _, images, __: 1 + 1e-5 * len(images)
+    )
+    view = fast_view(settled("smallcnn", width=0.1), pictures())
+    assert best_size(view, pictures(2048), labels(2048)) == SIZES[0]
 
 
 class Glutton(nn.Module):
