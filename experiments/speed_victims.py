@@ -7,12 +7,13 @@ from pathlib import Path
 
 from victims import Against
 
-from robustcnn import FitConfig, ImageSpec, OptimConfig, ResidentDataset, Standard, build, fit, load, load_checkpoint
+from robustcnn import FitConfig, ImageSpec, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
 from robustcnn.attacks.gradient import PGD
 from robustcnn.core.runtime import global_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.models.checkpoint import PAGE
+from robustcnn.train import Standard
 
 FASHION = ThreatModel(norm="linf", eps=0.1)
 CIFAR = ThreatModel(norm="linf", eps=8 / 255)

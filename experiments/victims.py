@@ -17,7 +17,7 @@ import torch
 from bench import machine
 from torch import Tensor, nn
 
-from robustcnn import FitConfig, OptimConfig, ResidentDataset, Standard, build, fit, load, load_checkpoint
+from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
 from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import evaluating, frozen_weights, global_seed, seeded
@@ -25,6 +25,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate import score
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.models.checkpoint import PAGE
+from robustcnn.train import Standard
 
 KINDS = ("plain", "fgsm", "pgd")
 

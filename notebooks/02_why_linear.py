@@ -18,14 +18,14 @@ import torch
 from IPython.display import Image
 
 from robustcnn import FitConfig, OptimConfig, build, fit, load
-from robustcnn.core.runtime import global_seed
-from robustcnn.evaluate.linear_explanation import (
+from robustcnn.evaluate import (
     error_along,
     logits_along,
     sign_agreement,
     sign_direction,
     straightness,
 )
+from robustcnn.models import global_seed
 from robustcnn.report import plots
 
 train, validation, test = load("digits")

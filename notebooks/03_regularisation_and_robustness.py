@@ -19,7 +19,7 @@ from dataclasses import replace
 from IPython.display import Image, Markdown
 
 from robustcnn import PGD, Augment, FitConfig, OptimConfig, ThreatModel, build, evaluate, fit, load
-from robustcnn.core.runtime import global_seed
+from robustcnn.models import global_seed
 from robustcnn.report import plots
 from robustcnn.train import Adversarial
 

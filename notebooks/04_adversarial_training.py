@@ -18,8 +18,8 @@ from dataclasses import replace
 import torch
 
 from robustcnn import PGD, FitConfig, OptimConfig, ThreatModel, build, craft, fit, load
-from robustcnn.core.runtime import global_seed
-from robustcnn.report.contact_sheet import picture_rows
+from robustcnn.models import global_seed
+from robustcnn.report import picture_rows
 from robustcnn.train import Adversarial
 
 train, validation, test = load("digits")

@@ -17,13 +17,10 @@
 import torch
 from IPython.display import Image
 
-from robustcnn import PGD, FitConfig, OptimConfig, ThreatModel, build, craft, fit, load, score
-from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator
-from robustcnn.report import plots
-from robustcnn.report.contact_sheet import picture_rows
-from robustcnn.train.gan.loop import pretrain
-from robustcnn.train.gan.settings import GanConfig
+from robustcnn import PGD, FitConfig, OptimConfig, ThreatModel, build, craft, fit, load, score, seeded
+from robustcnn.models import DcganConfig, Generator, classifier_from, discriminator, global_seed
+from robustcnn.report import picture_rows, plots
+from robustcnn.train import GanConfig, pretrain
 
 train, validation, test = load("digits")
 design = DcganConfig(width=0.25)

@@ -15,14 +15,13 @@
 # %%
 from IPython.display import Markdown
 
-from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load, score
+from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load, score, seeded
 from robustcnn.attacks import PGD, Through
 from robustcnn.channel import Photo
-from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.data import DataConfig
-from robustcnn.data.resident import as_pixels
-from robustcnn.evaluate.destruction import kurakin_attacks, photographed
-from robustcnn.report.contact_sheet import picture_rows
+from robustcnn.data import DataConfig, as_pixels
+from robustcnn.evaluate import kurakin_attacks, photographed
+from robustcnn.models import global_seed
+from robustcnn.report import picture_rows
 
 train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):

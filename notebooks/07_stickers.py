@@ -16,15 +16,12 @@
 # %%
 import torch
 
-from robustcnn import FitConfig, OptimConfig, build, fit, load, score
-from robustcnn.attacks import RP2
-from robustcnn.attacks.sticker_masks import two_bars
-from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.data import DataConfig
-from robustcnn.data.signs.road_signs import SIGNS, front_view
-from robustcnn.data.signs.street import Street
-from robustcnn.evaluate.stickers import sticker_score
-from robustcnn.report.contact_sheet import picture_rows
+from robustcnn import FitConfig, OptimConfig, build, fit, load, score, seeded
+from robustcnn.attacks import RP2, two_bars
+from robustcnn.data import SIGNS, DataConfig, Street, front_view
+from robustcnn.evaluate import sticker_score
+from robustcnn.models import global_seed
+from robustcnn.report import picture_rows
 
 train, validation, test = load(DataConfig(name="signs", drawn=5000))
 with global_seed(0):

@@ -16,8 +16,8 @@
 import torch
 
 from robustcnn import PGD, FitConfig, OptimConfig, ThreatModel, build, craft, describe, fit, load, score
-from robustcnn.core.runtime import evaluating, global_seed
-from robustcnn.report.contact_sheet import picture_rows
+from robustcnn.models import evaluating, global_seed
+from robustcnn.report import picture_rows
 
 train, validation, test = load("digits")
 with global_seed(0):

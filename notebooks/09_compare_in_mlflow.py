@@ -24,11 +24,7 @@ os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{home}/mlflow.db"
 
 from IPython.display import Markdown
 
-from robustcnn.runs import train as runs
-from robustcnn.runs.compare import CompareVerb, compare
-from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
-from robustcnn.runs.find_model import find
-from robustcnn.runs.train_config import preset
+from robustcnn.runs import CompareVerb, EvaluateConfig, compare_runs, evaluate_model, find, preset, train_run
 
 # %% [markdown]
 # Presets are configs; a run is a config with a name. `robustcnn train digits-quick --name plain` does the same.
@@ -37,7 +33,7 @@ from robustcnn.runs.train_config import preset
 for name, recipe in {"plain": "digits-quick", "robust": "digits-quick-robust"}.items():
     config = preset(recipe)
     config = replace(config, name=name, runs=home / "runs", fit=replace(config.fit, epochs=6))
-    done = runs.train(config)
+    done = train_run(config)
     chosen = EvaluateConfig(runs=home / "runs", data=config.data, suite="quick", count=100, checks=False)
     evaluate_model(find(name, home / "runs"), chosen)
     print(f"{name}: test accuracy {100 * done.best.accuracy:.1f} %")
@@ -47,7 +43,7 @@ for name, recipe in {"plain": "digits-quick", "robust": "digits-quick-robust"}.i
 # The same as `robustcnn compare plain robust`; `report.html` in the folder is self-contained and can be sent around.
 
 # %%
-print(compare(["plain", "robust"], CompareVerb(runs=home / "runs", out=home / "comparison")))
+print(compare_runs(["plain", "robust"], CompareVerb(runs=home / "runs", out=home / "comparison")))
 
 # %% [markdown]
 # ## 2. MLflow's own API

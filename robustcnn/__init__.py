@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from robustcnn.attacks import FGSM, PGD, AutoAttack, craft
+    from robustcnn.core.runtime import seeded
     from robustcnn.core.spec import ImageSpec
     from robustcnn.core.threat import ThreatModel
     from robustcnn.data import Augment, DataConfig, ResidentDataset, load
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from robustcnn.evaluate.predict import predict, score
     from robustcnn.models import build, describe
     from robustcnn.models.checkpoint import load as load_checkpoint
-    from robustcnn.train import FitConfig, OptimConfig, Standard, fit
+    from robustcnn.train import FitConfig, OptimConfig, fit
 
 # The public names and where they live, fetched on first use: `robustcnn --help` need not wait for torch.
 _HOMES = {
@@ -28,7 +29,6 @@ _HOMES = {
     "PGD": "attacks",
     "ResidentDataset": "data",
     "RobustCNNClassifier": "estimator",
-    "Standard": "train",
     "ThreatModel": "core.threat",
     "build": "models",
     "craft": "attacks",
@@ -37,6 +37,7 @@ _HOMES = {
     "load": "data",
     "predict": "evaluate",
     "score": "evaluate",
+    "seeded": "core.runtime",
 }
 
 __all__ = [
@@ -50,7 +51,6 @@ __all__ = [
     "OptimConfig",
     "ResidentDataset",
     "RobustCNNClassifier",
-    "Standard",
     "ThreatModel",
     "build",
     "craft",
@@ -60,6 +60,7 @@ __all__ = [
     "load_checkpoint",
     "predict",
     "score",
+    "seeded",
 ]
 
 

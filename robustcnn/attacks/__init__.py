@@ -2,10 +2,12 @@
 
 from robustcnn.attacks.autopgd import APGD as APGD
 from robustcnn.attacks.base import Attack as Attack
+from robustcnn.attacks.base import is_fooled as is_fooled
 from robustcnn.attacks.bisection import Smallest as Smallest
 from robustcnn.attacks.black_box import BlackBox as BlackBox
 from robustcnn.attacks.carlini import CarliniWagner as CarliniWagner
 from robustcnn.attacks.craft import craft as craft
+from robustcnn.attacks.craft import prepare as prepare
 from robustcnn.attacks.curve import breaking_eps as breaking_eps
 from robustcnn.attacks.deepfool import DeepFool as DeepFool
 from robustcnn.attacks.ensemble import AutoAttack as AutoAttack
@@ -17,6 +19,7 @@ from robustcnn.attacks.gradient import FGSM as FGSM
 from robustcnn.attacks.gradient import MIFGSM as MIFGSM
 from robustcnn.attacks.gradient import PGD as PGD
 from robustcnn.attacks.gradient import RFGSM as RFGSM
+from robustcnn.attacks.gradient import GradientAttack as GradientAttack
 from robustcnn.attacks.minimal import DDN as DDN
 from robustcnn.attacks.minimal import FMN as FMN
 from robustcnn.attacks.noise import CornerNoise as CornerNoise
@@ -25,7 +28,14 @@ from robustcnn.attacks.noise import UniformNoise as UniformNoise
 from robustcnn.attacks.spatial import SpatialGradient as SpatialGradient
 from robustcnn.attacks.spatial import SpatialGrid as SpatialGrid
 from robustcnn.attacks.square import Square as Square
+from robustcnn.attacks.sticker import INKS as INKS
 from robustcnn.attacks.sticker import RP2 as RP2
+from robustcnn.attacks.sticker import Sticker as Sticker
+from robustcnn.attacks.sticker_masks import graffiti as graffiti
+from robustcnn.attacks.sticker_masks import two_bars as two_bars
+from robustcnn.attacks.sticker_masks import whole_sign as whole_sign
 from robustcnn.attacks.through import Through as Through
 from robustcnn.attacks.universal import Universal as Universal
+from robustcnn.core.losses import LossName as LossName
+from robustcnn.core.losses import margin as margin
 from robustcnn.fast.view import fast_view as fast_view

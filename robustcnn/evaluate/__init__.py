@@ -1,7 +1,20 @@
 """Judging: what a model's answers are worth."""
 
+from robustcnn.core.results import AttackScore as AttackScore
+from robustcnn.core.results import RobustnessReport as RobustnessReport
+from robustcnn.core.results import Scores as Scores
+from robustcnn.core.results import Share as Share
+from robustcnn.core.results import ThreatScore as ThreatScore
 from robustcnn.evaluate.checks.run import run_checks as run_checks
 from robustcnn.evaluate.corruption import corruption_scores as corruption_scores
+from robustcnn.evaluate.destruction import PhotoScore as PhotoScore
+from robustcnn.evaluate.destruction import kurakin_attacks as kurakin_attacks
+from robustcnn.evaluate.destruction import photographed as photographed
+from robustcnn.evaluate.linear_explanation import error_along as error_along
+from robustcnn.evaluate.linear_explanation import logits_along as logits_along
+from robustcnn.evaluate.linear_explanation import sign_agreement as sign_agreement
+from robustcnn.evaluate.linear_explanation import sign_direction as sign_direction
+from robustcnn.evaluate.linear_explanation import straightness as straightness
 from robustcnn.evaluate.metrics import metrics as metrics
 from robustcnn.evaluate.plan import Plan as Plan
 from robustcnn.evaluate.predict import predict as predict
@@ -12,6 +25,8 @@ from robustcnn.evaluate.robustness import judge as judge
 from robustcnn.evaluate.standings import CLEAN as CLEAN
 from robustcnn.evaluate.standings import STANDING as STANDING
 from robustcnn.evaluate.standings import Evidence as Evidence
+from robustcnn.evaluate.stickers import StickerScore as StickerScore
+from robustcnn.evaluate.stickers import sticker_score as sticker_score
 from robustcnn.evaluate.suites import attack_named as attack_named
 from robustcnn.evaluate.suites import suite as suite
 from robustcnn.evaluate.transferability import transfer_matrix as transfer_matrix

@@ -1,5 +1,12 @@
 """Networks by name: pixels in [0, 1] in, logits out."""
 
+from robustcnn.core.runtime import evaluating as evaluating
+from robustcnn.core.runtime import frozen_weights as frozen_weights
+from robustcnn.core.runtime import global_seed as global_seed
+from robustcnn.models.dcgan import DcganConfig as DcganConfig
+from robustcnn.models.dcgan import Generator as Generator
+from robustcnn.models.dcgan import classifier_from as classifier_from
+from robustcnn.models.dcgan import discriminator as discriminator
 from robustcnn.models.describe import Description as Description
 from robustcnn.models.describe import describe as describe
 from robustcnn.models.model_config import ModelConfig as ModelConfig

@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.runtime import global_seed
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models.alexnet import alexnet
 from robustcnn.models.dcgan import SMALLEST, dcgan
@@ -60,11 +61,14 @@ MODELS: dict[str, Architecture] = {
 }
 
 
-def build(model: ModelConfig | str, spec: ImageSpec, **options: Any) -> PixelModel:
-    """A network with fresh weights, drawn from torch's global generator; `options` are fields of ModelConfig.
+def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None, **options: Any) -> PixelModel:
+    """A network with fresh weights, drawn from `seed`, or from torch's global generator when there is none.
 
-    Beside MODELS there is torchvision:NAME.
+    `options` are fields of ModelConfig. Beside MODELS there is torchvision:NAME.
     """
+    if seed is not None:
+        with global_seed(seed):
+            return build(model, spec, **options)
     known = [field.name for field in fields(ModelConfig)]
     if strangers := [option for option in options if option not in known]:
         raise ValueError(f"unknown model option {strangers[0]!r}{did_you_mean(strangers[0], known)}")

@@ -1,5 +1,8 @@
 """Fitting."""
 
+from robustcnn.core.results import EpochMetrics as EpochMetrics
+from robustcnn.train.gan.checkpoint import load_discriminator as load_discriminator
+from robustcnn.train.gan.checkpoint import load_generator as load_generator
 from robustcnn.train.gan.loop import pretrain as pretrain
 from robustcnn.train.gan.settings import GanConfig as GanConfig
 from robustcnn.train.loop import fit as fit

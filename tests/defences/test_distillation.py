@@ -7,12 +7,12 @@ import torch
 from small_digits import Digits, Trainer
 from torch import Tensor
 
-from robustcnn import Standard
 from robustcnn.attacks import PGD
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.defences import Distilled
 from robustcnn.models import PixelModel
+from robustcnn.train import Standard
 
 THREAT = ThreatModel(eps=0.15)
 

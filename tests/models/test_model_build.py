@@ -33,6 +33,14 @@ def test_logits_are_finite_and_one_a_class(name: str, pictures: ImageSpec) -> No
     assert not torch.allclose(logits[0], logits[1]), "different images must be told apart"
 
 
+def test_a_seed_gives_the_same_weights_and_leaves_the_callers_numbers_alone() -> None:
+    before = torch.random.get_rng_state()
+    first, second, other = (build("mlp", GREY, seed=seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 @EVERY
 def test_gradients_reach_every_parameter(name: str) -> None:
     with global_seed(0):

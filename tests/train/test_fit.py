@@ -8,8 +8,8 @@ import pytest
 import torch
 from fitting import QUICK, bars, fresh, parts, same, weights
 
-from robustcnn import Augment, FitConfig, OptimConfig, Standard, fit, load_checkpoint, score
-from robustcnn.train import TrainingDiverged
+from robustcnn import Augment, FitConfig, OptimConfig, fit, load_checkpoint, score
+from robustcnn.train import Standard, TrainingDiverged
 from robustcnn.train.optimisation.averaging import Averaged
 
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from fitting import QUICK, bars, fresh, parts, same, weights
 from torch import Tensor, nn
 
-from robustcnn import FitConfig, OptimConfig, Standard, fit
+from robustcnn import FitConfig, OptimConfig, fit
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import Norm, ThreatModel
 from robustcnn.models import PixelModel
-from robustcnn.train import OBJECTIVES, Adversarial, Fast, Free, Mart, Mixture, Trades
+from robustcnn.train import OBJECTIVES, Adversarial, Fast, Free, Mart, Mixture, Standard, Trades
 from robustcnn.train.objectives.adversarial import misalignment
 from robustcnn.train.objectives.robust import Batch
 from robustcnn.train.objectives.standard import Loss, Stage, begin
