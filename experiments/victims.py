@@ -18,7 +18,8 @@ from bench import machine
 from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
-from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
+from robustcnn.attacks.ascent import GradientAttack
+from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import evaluating, frozen_weights, global_seed, seeded
 from robustcnn.core.threat import ThreatModel

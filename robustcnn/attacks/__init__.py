@@ -1,5 +1,6 @@
 """Attacks: frozen dataclasses that are called with a model, images, labels and a threat."""
 
+from robustcnn.attacks.ascent import GradientAttack as GradientAttack
 from robustcnn.attacks.autopgd import APGD as APGD
 from robustcnn.attacks.base import Attack as Attack
 from robustcnn.attacks.base import is_fooled as is_fooled

@@ -1,4 +1,4 @@
-"""The one loop of the gradient attacks: look at the model, step up, come back into the ball."""
+"""The one loop of the gradient attacks: take the gradient, step up, project back into the ball."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Slope, input_gradient, spread
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.base import Guarded, Slope, input_gradient, per_example
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
-from robustcnn.attacks.transferable import diversify, smooth
 from robustcnn.core.losses import LossName, attack_loss
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
@@ -20,131 +19,144 @@ from robustcnn.fast.view import exact_logits
 Schedule = Literal["constant", "linear", "cosine"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ascent:
-    """All that one gradient attack may differ in from another; the fields mean what they mean in the attacks."""
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class GradientAttack(Guarded):
+    """Projected gradient ascent; a subclass overrides properties by fields, and steps of the loop by methods."""
 
-    steps: int
-    step_size: float
-    schedule: Schedule = "constant"
-    random_start: bool = False
-    restarts: int = 1
-    loss: LossName = "ce"
+    loss: LossName = "odds"
+    """What to climb: log-odds (the way up of cross-entropy, never rounded away), ce (itself), margin, or dlr."""
     target: Target = "none"
+    """none, or a wrong class to aim at: second (likeliest), least (likely), random, or the index of a class."""
     stop: bool = False
-    best: bool = False
+    """Keep the first fooled image of an example and go on with the others: as strong, faster, for judging only."""
     eot: int = 1
-    share: float = 0.0
-    momentum: float = 0.0
-    nesterov: bool = False
-    diversity: float = 0.0
-    translation: int = 0
+    """Forward passes whose mean gradient is taken; more than 1 for models that draw random numbers."""
+    share: float = 0.01
+    """l1 only: share of the pixels that one step moves (Tramèr & Boneh 2019); 0 moves a single one."""
+
+    @property
+    def steps(self) -> int:
+        return 1
+
+    @property
+    def step_size(self) -> float | None:
+        return None
+
+    @property
+    def path(self) -> float:
+        """Length of all steps together, in units of eps, when no step size is given."""
+        return 2.5
+
+    @property
+    def schedule(self) -> Schedule:
+        return "constant"
+
+    @property
+    def random_start(self) -> bool:
+        return False
+
+    @property
+    def restarts(self) -> int:
+        return 1
+
+    @property
+    def best(self) -> bool:
+        return False
 
     def __post_init__(self) -> None:
         for name, count in {"steps": self.steps, "restarts": self.restarts, "eot": self.eot}.items():
             if count < 1:
                 raise ValueError(f"{name} must be at least 1, got {count}")
-        if not self.step_size >= 0:
+        if self.step_size is not None and not self.step_size >= 0:
             raise ValueError(f"step_size must not be negative, got {self.step_size:g}")
         if self.restarts > 1 and not self.random_start:
             raise ValueError(f"restarts must be 1 without random_start (all would be the same), got {self.restarts}")
-        for name, value in {"share": self.share, "diversity": self.diversity}.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], got {value:g}")
-        if not self.momentum >= 0:
-            raise ValueError(f"momentum must not be negative, got {self.momentum:g}")
-        if self.translation < 0 or self.translation % 2 == 0 < self.translation:
-            raise ValueError(f"translation must be 0 or an odd number of pixels, got {self.translation}")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must lie in [0, 1], got {self.share:g}")
 
-    def run(
+    def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        """Adversarial images; expects what `Guarded.search` expects."""
+        size = self.first_step(threat.eps)
         targets = None
         if self.target != "none":
             targets = choose_targets(self.target, exact_logits(model, images), labels, generator=generator)
-        standing = Standing(model, images, labels, targets=targets, stop=self.stop)
+        state = SearchState(model, images, labels, targets=targets, stop=self.stop)
         for _ in range(self.restarts):
-            last = self._climb(standing, threat, generator)
-            if not self._watching:
-                standing.worst = last
+            last = self._climb(state, threat, size, generator)
+            if not (self.stop or self.best or self.restarts > 1):
+                state.best_found = last
                 break
-            if len(standing):
+            if len(state):
                 logits = exact_logits(model, last)
-                standing.finish(last, self._loss(logits, standing), logits)
-            if not len(standing):
+                state.finish_restart(last, self.loss_of(state, logits), logits)
+            if not len(state):
                 break
-        # Nobody can be led to the class that is already right.
-        return (
-            standing.worst
-            if targets is None
-            else torch.where(spread(targets == labels, images), images, standing.worst)
-        )
+        if targets is None:
+            return state.best_found
+        # No image can be led to the class that is already right.
+        return torch.where(per_example(targets == labels, images), images, state.best_found)
 
-    @property
-    def _watching(self) -> bool:
-        """Whether anything but the last step's images can be the answer."""
-        return self.stop or self.best or self.restarts > 1
+    def first_step(self, eps: float) -> float:
+        """The length of the first step, in pixel units, in a ball of this radius."""
+        if self.step_size is not None:
+            return self.step_size
+        if math.isinf(eps):
+            raise ValueError("step_size must be given when eps is inf: there is no ball to measure it by")
+        return self.path * eps / self.steps
 
-    def _loss(self, logits: Tensor, standing: Standing, part: slice = slice(None)) -> Tensor:
-        rows, targets = standing.rows[part], standing.targets
-        return attack_loss(self.loss, logits, standing.labels[rows], None if targets is None else targets[rows])
-
-    def _climb(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        """The images after the last step, of those who still stand then."""
-        origin = standing.images[standing.rows]
-        current = threat.sample(origin, generator) if self.random_start else origin
-        velocity = torch.zeros_like(origin)
-        for step in range(self.steps):
-            slope = self._look(standing, current, velocity, threat, generator)
-            gradient = slope.gradient
-            if self.stop or self.best:
-                standing.see(current, slope.loss, slope.logits, ranked=self.best)
-                stay = standing.leave(step)
-                if stay is not None:
-                    origin, current, velocity, gradient = (t[stay] for t in (origin, current, velocity, gradient))
-                    if not len(stay):
-                        break
-            velocity = self._accelerate(velocity, gradient)
-            stride = self.step_size * self._decay(step)
-            current = current + stride * threat.steepest(velocity, share=self.share, at=current)
-            current = threat.project(current, origin)
-        return current
-
-    def _look(
-        self, standing: Standing, current: Tensor, velocity: Tensor, threat: ThreatModel, generator: torch.Generator
-    ) -> Slope:
-        """Loss and logits at `current`, and a gradient there or nearby: the mean of `eot` draws."""
-        viewpoint = current
-        if self.nesterov:
-            viewpoint = current + self.step_size * self.momentum * threat.steepest(velocity, share=self.share)
-
-        def view(images: Tensor) -> Tensor:
-            seen = diversify(images, generator, probability=self.diversity) if self.diversity else images
-            logits: Tensor = standing.model(seen)
-            return logits
-
-        slope = input_gradient(
-            view,
-            viewpoint,
-            lambda logits, part: self._loss(logits, standing, part),
-            draws=self.eot,
-            chunk=getattr(standing.model, "chunk", None),
-        )
-        if (self.nesterov or self.diversity) and (self.stop or self.best):
-            logits = standing.model(current)
-            return Slope(self._loss(logits, standing), logits, slope.gradient)
-        return slope
-
-    def _accelerate(self, velocity: Tensor, gradient: Tensor) -> Tensor:
-        if self.translation:
-            gradient = smooth(gradient, self.translation)
-        if not self.momentum:
-            return gradient
-        # Dong et al. 2018: every gradient counts alike, however long it is.
-        scale = gradient.abs().mean(dim=tuple(range(1, gradient.ndim)), keepdim=True)
-        return self.momentum * velocity + gradient / torch.where(scale > 0, scale, 1)
-
-    def _decay(self, step: int) -> float:
+    def step_length(self, step: int) -> float:
+        """The length of this step (counted from 0) as a share of the first one."""
         done = step / self.steps
         return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[self.schedule]
+
+    def look(
+        self,
+        state: SearchState,
+        current: Tensor,
+        direction: Tensor,
+        threat: ThreatModel,
+        size: float,
+        generator: torch.Generator,
+    ) -> Slope:
+        """Loss and logits at the `current` images, and the gradient to follow, the mean of `eot` draws."""
+        del direction, threat, size, generator
+        return self.slope(state, state.model, current)
+
+    def direction(self, previous: Tensor, gradient: Tensor) -> Tensor:
+        """What the next step follows, given what the previous one followed (0 at first) and the new gradient."""
+        del previous
+        return gradient
+
+    def slope(self, state: SearchState, model: nn.Module, images: Tensor) -> Slope:
+        """Loss, logits and gradient of a model at these images of the active examples."""
+        chunk = getattr(state.model, "chunk", None)
+        return input_gradient(
+            model, images, lambda logits, part: self.loss_of(state, logits, part), draws=self.eot, chunk=chunk
+        )
+
+    def loss_of(self, state: SearchState, logits: Tensor, part: slice = slice(None)) -> Tensor:
+        """What is climbed, for a part of the active examples."""
+        rows, targets = state.active[part], state.targets
+        return attack_loss(self.loss, logits, state.labels[rows], None if targets is None else targets[rows])
+
+    def _climb(self, state: SearchState, threat: ThreatModel, size: float, generator: torch.Generator) -> Tensor:
+        """The images after the last step, of the examples that are still active then."""
+        origin = state.images[state.active]
+        current = threat.sample(origin, generator) if self.random_start else origin
+        direction = torch.zeros_like(origin)
+        for step in range(self.steps):
+            slope = self.look(state, current, direction, threat, size, generator)
+            gradient = slope.gradient
+            if self.stop or self.best:
+                state.update(current, slope.loss, slope.logits, ranked=self.best)
+                stay = state.compact(step)
+                if stay is not None:
+                    origin, current, direction, gradient = (t[stay] for t in (origin, current, direction, gradient))
+                    if not len(stay):
+                        break
+            direction = self.direction(direction, gradient)
+            length = size * self.step_length(step)
+            current = current + length * threat.steepest(direction, share=self.share, current=current)
+            current = threat.project(current, origin)
+        return current

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
 from robustcnn.attacks.base import Guarded, Slope, input_gradient
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import runner_up
 from robustcnn.core.losses import LossName, attack_loss
 from robustcnn.core.threat import ThreatModel
@@ -50,16 +50,16 @@ class APGD(Guarded):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        standing = Standing(model, images, labels, stop=self.stop)
+        state = SearchState(model, images, labels, stop=self.stop)
         logits = exact_logits(model, images)
         if self.stop:
-            standing.see(images, torch.zeros_like(logits[:, 0]), logits, ranked=False)
-            standing.dismiss()
+            state.update(images, torch.zeros_like(logits[:, 0]), logits, ranked=False)
+            state.drop_succeeded()
         for aims in self._aims(logits, labels):
-            if not len(standing):
+            if not len(state):
                 break
-            self._restart(standing, aims, threat, generator)
-        return standing.worst
+            self._restart(state, aims, threat, generator)
+        return state.best_found
 
     def _aims(self, logits: Tensor, labels: Tensor) -> Iterator[Tensor | None]:
         """One entry a restart: the class that each example is to be led to, if any."""
@@ -69,24 +69,24 @@ class APGD(Guarded):
             yield from [runner_up(logits, labels, rank)] * self.restarts
 
     def _restart(
-        self, standing: Standing, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
+        self, state: SearchState, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
     ) -> None:
         best = None
         for ball, steps in self._phases(threat):
-            origin = standing.images[standing.rows]
+            origin = state.images[state.active]
             start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
-            slope = self._look(standing, start, aims)
+            slope = self._look(state, start, aims)
             kind = SparseRun if threat.sparse else DenseRun
             run = kind.begin(origin, start, slope, ball, fresh=best is None)
             # What fools in a larger ball counts for nothing but as a start.
             if ball == threat:
-                standing.see(start, slope.loss, slope.logits)
-            best = self._climb(run, standing, aims, ball, steps, watched=ball == threat)
+                state.update(start, slope.loss, slope.logits)
+            best = self._climb(run, state, aims, ball, steps, watched=ball == threat)
 
     def _climb(
         self,
         run: DenseRun | SparseRun,
-        standing: Standing,
+        state: SearchState,
         aims: Tensor | None,
         threat: ThreatModel,
         steps: int,
@@ -97,28 +97,28 @@ class APGD(Guarded):
         reviewed, checkpoints = 0, run.checkpoints(steps)
         for step in range(1, steps + 1):
             images = run.propose(threat, first=step == 1)
-            slope = self._look(standing, images, aims)
+            slope = self._look(state, images, aims)
             run.arrive(images, slope)
             if watched:
-                standing.see(images, slope.loss, slope.logits)
-                stay = standing.dismiss() if step == steps and self.stop else standing.leave(step)
+                state.update(images, slope.loss, slope.logits)
+                stay = state.drop_succeeded() if step == steps and self.stop else state.compact(step)
                 if stay is not None:
                     run.keep(stay)
-                if not len(standing):
+                if not len(state):
                     break
             if step in checkpoints:
                 run.review(steps=step - reviewed, rho=self.rho)
                 reviewed = step
         return run.best
 
-    def _look(self, standing: Standing, images: Tensor, aims: Tensor | None) -> Slope:
-        labels = standing.labels[standing.rows]
-        targets = None if aims is None else aims[standing.rows]
+    def _look(self, state: SearchState, images: Tensor, aims: Tensor | None) -> Slope:
+        labels = state.labels[state.active]
+        targets = None if aims is None else aims[state.active]
 
         def loss(logits: Tensor, part: slice) -> Tensor:
             return attack_loss(self.loss, logits, labels[part], None if targets is None else targets[part])
 
-        return input_gradient(standing.model, images, loss, draws=self.eot)
+        return input_gradient(state.model, images, loss, draws=self.eot)
 
     def _phases(self, threat: ThreatModel) -> list[tuple[ThreatModel, int]]:
         """Balls to search one after the other, and for how many steps."""

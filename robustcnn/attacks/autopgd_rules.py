@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from robustcnn.attacks.base import Slope, spread
+from robustcnn.attacks.base import Slope, per_example
 from robustcnn.core.threat import ThreatModel
 
 
@@ -37,15 +37,15 @@ class Run:
         self.loss, self.gradient = slope.loss, slope.gradient
         better = self._beats(slope.loss)
         self.best_loss = torch.where(better, slope.loss, self.best_loss)
-        self.best = torch.where(spread(better, images), images, self.best)
-        self.best_gradient = torch.where(spread(better, images), slope.gradient, self.best_gradient)
+        self.best = torch.where(per_example(better, images), images, self.best)
+        self.best_gradient = torch.where(per_example(better, images), slope.gradient, self.best_gradient)
 
     def _beats(self, loss: Tensor) -> Tensor:
         return loss > self.best_loss
 
     def go_back(self, chosen: Tensor) -> None:
         """The chosen examples continue from the best point they have seen."""
-        shaped = spread(chosen, self.current)
+        shaped = per_example(chosen, self.current)
         self.current = torch.where(shaped, self.best, self.current)
         self.gradient = torch.where(shaped, self.best_gradient, self.gradient)
         self.loss = torch.where(chosen, self.best_loss, self.loss)
@@ -74,7 +74,7 @@ class DenseRun(Run):
 
     def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:
         """Three quarters of a gradient step and a quarter of the last move; the first step has no last move."""
-        step = spread(self.stride, self.current) * threat.steepest(self.gradient)
+        step = per_example(self.stride, self.current) * threat.steepest(self.gradient)
         stepped = threat.project(self.current + step, self.origin)
         if first:
             return stepped
@@ -129,8 +129,8 @@ class SparseRun(Run):
 
     def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""
-        step = threat.steepest(self.gradient, share=self.share, at=self.current)
-        return threat.project(self.current + spread(self.stride, step) * step, self.origin)
+        step = threat.steepest(self.gradient, share=self.share, current=self.current)
+        return threat.project(self.current + per_example(self.stride, step) * step, self.origin)
 
     def review(self, *, steps: int, rho: float) -> None:  # noqa: ARG002
         """Where the best point has become sparser start afresh from it with long strides; elsewhere shorten them."""

@@ -173,6 +173,6 @@ def is_fooled(logits: Tensor, labels: Tensor) -> Tensor:
     return logits.argmax(1) != labels
 
 
-def spread(values: Tensor, images: Tensor) -> Tensor:
+def per_example(values: Tensor, images: Tensor) -> Tensor:
     """One value an example, shaped to broadcast against the images."""
     return values.view(-1, *[1] * (images.ndim - 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, input_gradient, spread
+from robustcnn.attacks.base import Guarded, input_gradient, per_example
 from robustcnn.attacks.closest import Closest
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
@@ -71,7 +71,7 @@ class CarliniWagner(Guarded):
             look = input_gradient(closest.model, point, lambda logits, part: -margin(logits, labels[part]).clamp_max(0))
             ever |= closest.offer(point, look.logits)
             change = point - images
-            free.grad = (2 * change + spread(weight, change) * look.gradient) * half * (1 - squashed.square())
+            free.grad = (2 * change + per_example(weight, change) * look.gradient) * half * (1 - squashed.square())
             adam.step()
             if step % max(self.steps // 10, 1) == 0:
                 total = float(change.square().sum() + (weight * look.loss).sum())

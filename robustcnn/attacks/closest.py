@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import is_fooled, spread
+from robustcnn.attacks.base import is_fooled, per_example
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
@@ -59,12 +59,12 @@ class Closest:
         for _ in range(steps):
             # A hundredth short of where a straight margin would vanish, on the fooled side of it.
             share = 0.99 * outside / (outside - inside).clamp_min(torch.finfo(outside.dtype).tiny)
-            middle = torch.lerp(outer, inner, spread(share.clamp(0, 1), inner).to(inner.dtype))
+            middle = torch.lerp(outer, inner, per_example(share.clamp(0, 1), inner).to(inner.dtype))
             value = self._margins(middle)
             fooled = value > 0
             distance = self.threat.distance(middle, self.images)
             self._keep(middle, distance, fooled & self.distance.isfinite() & self._nearer(distance))
-            pick = spread(fooled, inner)
+            pick = per_example(fooled, inner)
             inner, outer = torch.where(pick, inner, middle), torch.where(pick, middle, outer)
             inside, outside = torch.where(fooled, inside, value), torch.where(fooled, value, outside)
 
@@ -75,5 +75,5 @@ class Closest:
         return distance < self.distance
 
     def _keep(self, candidates: Tensor, distance: Tensor, better: Tensor) -> None:
-        self.best = torch.where(spread(better, self.best), candidates, self.best)
+        self.best = torch.where(per_example(better, self.best), candidates, self.best)
         self.distance = torch.where(better, distance, self.distance)

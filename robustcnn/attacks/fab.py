@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, spread
+from robustcnn.attacks.base import Guarded, per_example
 from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
@@ -71,7 +71,7 @@ class FAB(Guarded):
         # No find and no eps: the farthest corner of the box is the only scale left.
         corner = threat.distance(images, torch.where(images > (low + high) / 2, low, high))
         radius = closest.distance.minimum(corner).clamp_max(threat.eps) / 2
-        return (images + noise * spread(radius / threat.distance(noise, torch.zeros_like(noise)), noise)).clamp(
+        return (images + noise * per_example(radius / threat.distance(noise, torch.zeros_like(noise)), noise)).clamp(
             low, high
         )
 
@@ -83,7 +83,7 @@ class FAB(Guarded):
             plane = self._plane(closest, point, target)
             point = self._step(point, images, plane, threat)
             fooled = closest.offer(point, closest.model(point))
-            point = torch.lerp(images, point, spread(torch.where(fooled, self.beta, 1.0), point).to(point))
+            point = torch.lerp(images, point, per_example(torch.where(fooled, self.beta, 1.0), point).to(point))
 
     def _plane(self, closest: Closest, point: Tensor, target: Tensor | None) -> Plane:
         if target is not None:
@@ -106,7 +106,7 @@ class FAB(Guarded):
         pull = (here / (here + there).clamp_min(torch.finfo(here.dtype).tiny)).clamp_max(self.alpha_max)
         onward = point + self.eta * (near - point)
         anew = images + self.eta * (ideal - images)
-        return torch.lerp(onward, anew, spread(pull, point)).clamp(*threat.bounds)
+        return torch.lerp(onward, anew, per_example(pull, point)).clamp(*threat.bounds)
 
 
 _ALL = 1_000_000

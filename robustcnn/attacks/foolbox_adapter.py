@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.runtime import global_seed
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
-ORDERS: dict[Norm, float] = {"linf": math.inf, "l2": 2, "l1": 1}
+ORDERS: dict[NormName, float] = {"linf": math.inf, "l2": 2, "l1": 1}
 NEED_A_START = ("Boundary", "HopSkipJump", "BinarizationRefinement", "Pointwise", "BrendelBethge")
 POOL = 64
 """Noise images among which a starting point is looked for."""

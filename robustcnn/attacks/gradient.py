@@ -2,62 +2,25 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.ascent import Ascent, Schedule
-from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.targets import Target
-from robustcnn.core.losses import LossName
+from robustcnn.attacks.ascent import GradientAttack, Schedule
+from robustcnn.attacks.base import Slope
+from robustcnn.attacks.search_state import SearchState
+from robustcnn.attacks.transferable import Diversified, smooth
 from robustcnn.core.threat import ThreatModel
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
-class GradientAttack(Guarded):
-    """An `Ascent` under a name of its own; what a class does not offer as a field, it fixes as a class variable."""
-
-    loss: LossName = "odds"
-    """What to climb: log-odds (the way up of cross-entropy, never rounded away), ce (itself), margin, or dlr."""
-    target: Target = "none"
-    """none, or a wrong class to aim at: second (likeliest), least (likely), random, or the index of a class."""
-    stop: bool = False
-    """Keep the first fooled image of an example and go on with the others: as strong, faster, for judging only."""
-    eot: int = 1
-    """Forward passes whose mean gradient is taken; more than 1 for models that draw random numbers."""
-    share: float = 0.01
-    """l1 only: share of the pixels that one step moves (Tramèr & Boneh 2019); 0 moves a single one."""
-
-    reach: ClassVar[float] = 2.5
-    """All steps together, in units of eps, when no step size is given."""
-
-    def __post_init__(self) -> None:
-        self.ascent(eps=1.0)
-
-    def ascent(self, *, eps: float) -> Ascent:
-        """The plan for a ball of this radius."""
-        options = {field.name: getattr(self, field.name) for field in fields(Ascent) if hasattr(self, field.name)}
-        if options.get("step_size") is None:
-            if math.isinf(eps):
-                raise ValueError("step_size must be given when eps is inf: there is no ball to measure it by")
-            options["step_size"] = self.reach * eps / max(options["steps"], 1)
-        return Ascent(**options)
-
-    def search(
-        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
-    ) -> Tensor:
-        return self.ascent(eps=threat.eps).run(model, images, labels, threat, generator)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class FGSM(GradientAttack):
     """One step as long as eps (Goodfellow et al. 2015)."""
 
-    steps: ClassVar[int] = 1
-    reach: ClassVar[float] = 1.0
+    @property
+    def path(self) -> float:
+        return 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -69,9 +32,13 @@ class RFGSM(GradientAttack):
     restarts: int = 1
     """Random starts, the worst outcome of which is kept: fooled before not fooled, then the greater loss."""
 
-    steps: ClassVar[int] = 1
-    random_start: ClassVar[bool] = True
-    reach: ClassVar[float] = 1.25
+    @property
+    def random_start(self) -> bool:
+        return True
+
+    @property
+    def path(self) -> float:
+        return 1.25
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -119,4 +86,46 @@ class MIFGSM(GradientAttack):
     translation: int = 0
     """Odd width of the blur that makes a gradient hold for shifted images (Dong et al. 2019); 0 for none."""
 
-    reach: ClassVar[float] = 1.0
+    @property
+    def path(self) -> float:
+        return 1.0
+
+    def __post_init__(self) -> None:
+        GradientAttack.__post_init__(self)
+        if not 0 <= self.diversity <= 1:
+            raise ValueError(f"diversity must lie in [0, 1], got {self.diversity:g}")
+        if not self.momentum >= 0:
+            raise ValueError(f"momentum must not be negative, got {self.momentum:g}")
+        if self.translation < 0 or self.translation % 2 == 0 < self.translation:
+            raise ValueError(f"translation must be 0 or an odd number of pixels, got {self.translation}")
+
+    def look(
+        self,
+        state: SearchState,
+        current: Tensor,
+        direction: Tensor,
+        threat: ThreatModel,
+        size: float,
+        generator: torch.Generator,
+    ) -> Slope:
+        ahead = current
+        if self.nesterov:
+            ahead = current + size * self.momentum * threat.steepest(direction, share=self.share)
+        model: nn.Module = state.model
+        if self.diversity:
+            model = Diversified(model, probability=self.diversity, generator=generator)
+        slope = self.slope(state, model, ahead)
+        if not ((self.nesterov or self.diversity) and self.stop):
+            return slope
+        # What is kept has to be judged where it is, and as it is.
+        logits = state.model(current)
+        return Slope(self.loss_of(state, logits), logits, slope.gradient)
+
+    def direction(self, previous: Tensor, gradient: Tensor) -> Tensor:
+        if self.translation:
+            gradient = smooth(gradient, self.translation)
+        if not self.momentum:
+            return gradient
+        # Dong et al. 2018: every gradient counts alike, however long it is.
+        scale = gradient.abs().mean(dim=tuple(range(1, gradient.ndim)), keepdim=True)
+        return self.momentum * previous + gradient / torch.where(scale > 0, scale, 1)

@@ -7,13 +7,15 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from robustcnn.core.threat import Norm
+from robustcnn.core.threat import NormName
 
 MOST_STEPS: Final = 64
 """Newton on a concave piecewise-linear function ends by itself, nearly always after 3 to 12 steps."""
 
 
-def onto_hyperplane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, bounds: tuple[float, float]) -> Tensor:
+def onto_hyperplane(
+    points: Tensor, normal: Tensor, gap: Tensor, *, norm: NormName, bounds: tuple[float, float]
+) -> Tensor:
     """The point z of the box nearest to each point with <normal, z - point> = gap; as near as the box allows if none.
 
     Points and normals are (N, ...) in the same shape, gaps (N,); the points lie in the box already.
@@ -30,7 +32,7 @@ def onto_hyperplane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, 
     return (flat + direction * moves).clamp(*bounds).reshape(points.shape)
 
 
-def _moves(weight: Tensor, room: Tensor, need: Tensor, norm: Norm) -> Tensor:
+def _moves(weight: Tensor, room: Tensor, need: Tensor, norm: NormName) -> Tensor:
     """How far each pixel goes: the least of the norm with sum(weight * moves) = need and 0 <= moves <= room."""
     match norm:
         case "linf":

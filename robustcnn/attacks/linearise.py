@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import input_gradient, spread
+from robustcnn.attacks.base import input_gradient, per_example
 from robustcnn.core.threat import ThreatModel
 
 
@@ -65,4 +65,6 @@ def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:
 
 
 def _pick(chosen: Tensor, yes: Plane, no: Plane) -> Plane:
-    return Plane(torch.where(spread(chosen, yes.normal), yes.normal, no.normal), torch.where(chosen, yes.gap, no.gap))
+    return Plane(
+        torch.where(per_example(chosen, yes.normal), yes.normal, no.normal), torch.where(chosen, yes.gap, no.gap)
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, Slope, input_gradient, spread
+from robustcnn.attacks.base import Guarded, Slope, input_gradient, per_example
 from robustcnn.attacks.closest import Closest
 from robustcnn.core.losses import cross_entropy, margin
 from robustcnn.core.threat import ThreatModel
@@ -49,7 +49,7 @@ class DDN(Guarded):
             fooled = closest.offer(point, look.logits)
             radius = radius * torch.where(fooled, 1 - self.gamma, 1 + self.gamma)
             change = point - images + _cosine(step, self.steps, 1.0, 0.01) * threat.steepest(look.gradient)
-            point = (images + spread(radius, change) * threat.steepest(change)).clamp(*threat.bounds)
+            point = (images + per_example(radius, change) * threat.steepest(change)).clamp(*threat.bounds)
         closest.offer(point, model(point))
         return closest.best
 

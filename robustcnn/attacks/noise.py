@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, spread
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.base import Guarded, per_example
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
 
@@ -33,16 +33,16 @@ class _Noise(Guarded):
     ) -> Tensor:
         if math.isinf(threat.eps):
             raise ValueError("noise needs a finite eps, got inf (give the threat an eps)")
-        standing = Standing(model, images, labels)
+        state = SearchState(model, images, labels)
         for draw in range(self.draws):
-            rows = standing.rows
+            rows = state.active
             noisy = threat.project(self.draw(images[rows], threat, generator), images[rows])
             logits = model(noisy)
-            standing.see(noisy, margin(logits, labels[rows]), logits)
-            standing.leave(draw)
-            if not len(standing):
+            state.update(noisy, margin(logits, labels[rows]), logits)
+            state.compact(draw)
+            if not len(state):
                 break
-        return standing.worst
+        return state.best_found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -60,7 +60,7 @@ class GaussianNoise(_Noise):
     def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         noise = _gaussian(images, generator)
         length = threat.distance(noise, torch.zeros_like(noise))
-        return images + threat.eps * noise / spread(length, noise)
+        return images + threat.eps * noise / per_example(length, noise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)

@@ -1,20 +1,20 @@
-"""Which examples of a batch are still worth attacking, and the worst image found for each."""
+"""What a search knows of a batch: which examples are still attacked, and the worst image found so far for each."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import is_fooled, spread
-from robustcnn.core.conv_arithmetic import Place, at
+from robustcnn.attacks.base import is_fooled, per_example
+from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.fast.view import exact_logits
 
 
-class Standing:
-    """Keeps, for each example, the worst image seen: fooled before not fooled, then the greater loss.
+class SearchState:
+    """Keeps the worst image found for each example: fooled before not fooled, then the greater loss.
 
-    With `stop`, an example keeps its first fooled image and leaves. A fast view of a model (one with a method `exact`)
-    only proposes: nobody leaves before `exact` agrees.
+    With `stop`, an example keeps its first fooled image and is attacked no longer. A fast view of a model (one with a
+    method `exact`) only proposes: no example is dropped before `exact` agrees.
     """
 
     def __init__(
@@ -22,65 +22,68 @@ class Standing:
     ) -> None:
         self.model, self.stop = model, stop
         self.images, self.labels, self.targets = images, labels, targets
-        self.worst = images.clone()
+        self.best_found = images.clone()
         """For the whole batch."""
         self.loss = torch.full(labels.shape, -torch.inf, dtype=images.dtype, device=images.device)
-        self.reached = torch.zeros_like(labels, dtype=torch.bool)
-        self.rows = torch.arange(len(labels), device=labels.device)
-        """Where those still standing are in the whole batch; all that goes in and out below is about these rows."""
+        self.succeeded = torch.zeros_like(labels, dtype=torch.bool)
+        self.active = torch.arange(len(labels), device=labels.device)
+        """Indices of the examples still attacked; what the methods take and return is about these alone."""
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.active)
 
-    def goal(self, logits: Tensor, rows: Tensor) -> Tensor:
+    def is_success(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Whether these logits are what the attacker wants."""
         return is_fooled(logits, self.labels[rows]) if self.targets is None else logits.argmax(1) == self.targets[rows]
 
-    def see(
+    def update(
         self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True, place: Place | None = None
     ) -> Tensor:
-        """Take over each candidate that is worse than what is held; not `ranked`: only those that reach the goal.
+        """Keep each candidate that is worse than the best found so far; not `ranked`: only those that succeed.
 
-        Which those are is told. With a `place`, the candidates are what stands there in images that are held otherwise.
+        Returns which were kept. With a `place`, the candidates are only the pixels there.
         """
-        held, reached = self.reached[self.rows], self.goal(logits, self.rows)
-        worse = reached & ~held
+        before, success = self.succeeded[self.active], self.is_success(logits, self.active)
+        better = success & ~before
         if ranked:
-            level = ~held & ~reached if self.stop else held == reached
-            worse |= level & (loss > self.loss[self.rows])
-        worst = self.worst if place is None else at(self.worst, place)
-        worst[self.rows] = torch.where(spread(worse, candidates), candidates, worst[self.rows])
-        self.loss[self.rows] = torch.where(worse, loss.to(self.loss.dtype), self.loss[self.rows])
-        self.reached[self.rows] = held | reached
-        return worse
+            comparable = ~before & ~success if self.stop else before == success
+            better |= comparable & (loss > self.loss[self.active])
+        found = self.best_found if place is None else crop(self.best_found, place)
+        found[self.active] = torch.where(per_example(better, candidates), candidates, found[self.active])
+        self.loss[self.active] = torch.where(better, loss.to(self.loss.dtype), self.loss[self.active])
+        self.succeeded[self.active] = before | success
+        return better
 
-    def leave(self, step: int = 0) -> Tensor | None:
-        """Which of the standing stay, or None while too few can leave to be worth a copy; call it once a step."""
+    def compact(self, step: int = 0) -> Tensor | None:
+        """Drop what succeeded once it is an eighth; returns who stays, or None when nothing was dropped.
+
+        Call it once a step.
+        """
         # Counting makes a GPU wait: look at steps 0, 1, 2, 4, 8, 16, 24, ...
-        if not self.stop or (self.rows.is_cuda and step % 8 and step & (step - 1)):
+        if not self.stop or (self.active.is_cuda and step % 8 and step & (step - 1)):
             return None
-        if int(self.reached[self.rows].sum()) * 8 < max(len(self), 1):
+        if int(self.succeeded[self.active].sum()) * 8 < max(len(self), 1):
             return None
-        return self.dismiss()
+        return self.drop_succeeded()
 
-    def finish(self, candidates: Tensor, loss: Tensor, logits: Tensor) -> None:
-        """Take over the last candidates of a restart, which have the logits that count, as far as they are worse."""
+    def finish_restart(self, candidates: Tensor, loss: Tensor, logits: Tensor) -> None:
+        """Keep the last candidates of a restart as far as they are worse; the logits are the exact ones."""
         self._confirm()
-        self.see(candidates, loss, logits)
+        self.update(candidates, loss, logits)
         if self.stop:
-            self.dismiss()
+            self.drop_succeeded()
 
-    def dismiss(self) -> Tensor:
-        """Let all go that reached the goal, beyond doubt; which of the standing stay."""
+    def drop_succeeded(self) -> Tensor:
+        """Attack no longer what has succeeded for the exact model; returns who stays, as indices into `active`."""
         self._confirm()
-        stay = (~self.reached[self.rows]).nonzero().flatten()
-        self.rows = self.rows[stay]
+        stay = (~self.succeeded[self.active]).nonzero().flatten()
+        self.active = self.active[stay]
         return stay
 
     def _confirm(self) -> None:
         if not hasattr(self.model, "exact"):
             return
-        claimed = self.rows[self.reached[self.rows]]
+        claimed = self.active[self.succeeded[self.active]]
         if len(claimed):
-            wrong = claimed[~self.goal(exact_logits(self.model, self.worst[claimed]), claimed)]
-            self.reached[wrong], self.loss[wrong] = False, -torch.inf
+            wrong = claimed[~self.is_success(exact_logits(self.model, self.best_found[claimed]), claimed)]
+            self.succeeded[wrong], self.loss[wrong] = False, -torch.inf

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import check_batch, check_classes, input_gradient
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import ThreatModel
@@ -70,16 +70,16 @@ class _Spatial(ABC):
             return images.clone()
         generator = seeded(0, images.device) if generator is None else generator
         with torch.no_grad(), evaluating(model), frozen_weights(model):
-            standing = Standing(model, images.detach(), labels)
+            state = SearchState(model, images.detach(), labels)
             logits = model(images)
             check_classes(logits, labels)
-            standing.see(images, margin(logits, labels), logits)
-            standing.dismiss()
-            self._search(standing, generator)
-            return standing.worst.clamp(*threat.bounds)
+            state.update(images, margin(logits, labels), logits)
+            state.drop_succeeded()
+            self._search(state, generator)
+            return state.best_found.clamp(*threat.bounds)
 
     @abstractmethod
-    def _search(self, standing: Standing, generator: torch.Generator) -> None:
+    def _search(self, state: SearchState, generator: torch.Generator) -> None:
         """Show movements to the model."""
 
     def _moved(self, images: Tensor, movement: Tensor) -> Tensor:
@@ -102,16 +102,16 @@ class SpatialGrid(_Spatial):
         if self.rotations < 1 or self.shifts < 1:
             raise ValueError(f"rotations and shifts must be at least 1, got {self.rotations} and {self.shifts}")
 
-    def _search(self, standing: Standing, generator: torch.Generator) -> None:  # noqa: ARG002
+    def _search(self, state: SearchState, generator: torch.Generator) -> None:  # noqa: ARG002
         turns, steps = _even(self.rotations), _even(self.shifts)
         for step, movement in enumerate(itertools.product(turns, steps, steps)):
-            if not len(standing):
+            if not len(state):
                 break
-            images, labels = standing.images[standing.rows], standing.labels[standing.rows]
+            images, labels = state.images[state.active], state.labels[state.active]
             moved = self._moved(images, images.new_tensor(movement).expand(len(images), 3))
-            logits = standing.model(moved)
-            standing.see(moved, margin(logits, labels), logits)
-            standing.leave(step)
+            logits = state.model(moved)
+            state.update(moved, margin(logits, labels), logits)
+            state.compact(step)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,22 +130,22 @@ class SpatialGradient(_Spatial):
         if self.steps < 1 or self.restarts < 1:
             raise ValueError(f"steps and restarts must be at least 1, got {self.steps} and {self.restarts}")
 
-    def _search(self, standing: Standing, generator: torch.Generator) -> None:
+    def _search(self, state: SearchState, generator: torch.Generator) -> None:
         for _ in range(self.restarts):
-            if not len(standing):
+            if not len(state):
                 break
-            self._climb(standing, generator)
-            standing.dismiss()
+            self._climb(state, generator)
+            state.drop_succeeded()
 
-    def _climb(self, standing: Standing, generator: torch.Generator) -> None:
-        images, labels = standing.images[standing.rows], standing.labels[standing.rows]
+    def _climb(self, state: SearchState, generator: torch.Generator) -> None:
+        images, labels = state.images[state.active], state.labels[state.active]
         drawn = torch.rand(len(images), 3, generator=generator, device=generator.device)
         movement = (2 * drawn - 1).to(images)
         for step in range(self.steps + 1):
             look = input_gradient(
-                lambda m: standing.model(self._moved(images, m)), movement, lambda logits, _: margin(logits, labels)
+                lambda m: state.model(self._moved(images, m)), movement, lambda logits, _: margin(logits, labels)
             )
-            standing.see(self._moved(images, movement), look.loss, look.logits)
+            state.update(self._moved(images, movement), look.loss, look.logits)
             size = self.step_size * (1 - step / self.steps)
             movement = (movement + size * look.gradient.sign()).clamp(-1, 1)
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.square_windows import moved, recoloured, stripes, tiles
-from robustcnn.core.conv_arithmetic import Place, at
+from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.incremental import local_look
+from robustcnn.fast.incremental import incremental_forward
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, at which the window's area halves: the published schedule."""
@@ -44,51 +44,51 @@ class Square(Guarded):
         if images.ndim != 4:
             raise ValueError(f"Square needs images (N, C, H, W), got {tuple(images.shape)}")
         _check(threat)
-        standing = Standing(model, images, labels)
+        state = SearchState(model, images, labels)
         logits = model(images)
-        standing.see(images, margin(logits, labels), logits, ranked=False)
-        standing.dismiss()
+        state.update(images, margin(logits, labels), logits, ranked=False)
+        state.drop_succeeded()
         for _ in range(self.restarts):
             # A restart forgets the margin, never a success.
-            standing.loss.fill_(-torch.inf)
+            state.loss.fill_(-torch.inf)
             start = stripes if threat.norm == "linf" else tiles
-            candidates = start(images[standing.rows], threat.eps, generator).clamp(*threat.bounds)
-            _see(standing, candidates, model(candidates))
+            candidates = start(images[state.active], threat.eps, generator).clamp(*threat.bounds)
+            _update(state, candidates, model(candidates))
             if threat.norm == "linf":
-                self._search_linf(standing, threat, generator)
+                self._search_linf(state, threat, generator)
             else:
-                self._search_l2(standing, threat, generator)
-            standing.dismiss()
-        return standing.worst
+                self._search_l2(state, threat, generator)
+            state.drop_succeeded()
+        return state.best_found
 
-    def _search_linf(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> None:
+    def _search_linf(self, state: SearchState, threat: ThreatModel, generator: torch.Generator) -> None:
         """One place a query for all images, each with a colour of its own: the network's view of the rest is known."""
         corners = torch.rand(self.queries, 2, generator=generator, device=generator.device).tolist()
         looked, look = 0, None
         for query in range(1, self.queries):
-            rows = standing.rows
+            rows = state.active
             if not len(rows):
                 return
-            side = self._side(query, standing.images, 1)
+            side = self._side(query, state.images, 1)
             if side != looked:
-                looked, look = side, local_look(standing.model, standing.worst[rows], side)
-            place = _place(corners[query], side, standing.images)
-            window = recoloured(at(standing.images, place)[rows], threat.eps, generator).clamp(*threat.bounds)
-            logits = look(window, place) if look else _shown(standing, window, place)
-            worse, stay = _see(standing, window, logits, place), standing.leave(query)
+                looked, look = side, incremental_forward(state.model, state.best_found[rows], side)
+            place = _place(corners[query], side, state.images)
+            window = recoloured(crop(state.images, place)[rows], threat.eps, generator).clamp(*threat.bounds)
+            logits = look(window, place) if look else _shown(state, window, place)
+            worse, stay = _update(state, window, logits, place), state.compact(query)
             if look:
                 look.settle(worse, stay)
 
-    def _search_l2(self, standing: Standing, threat: ThreatModel, generator: torch.Generator) -> None:
+    def _search_l2(self, state: SearchState, threat: ThreatModel, generator: torch.Generator) -> None:
         for query in range(1, self.queries):
-            rows = standing.rows
+            rows = state.active
             if not len(rows):
                 return
-            side = self._side(query, standing.images, 3)
-            candidates = moved(standing.images[rows], standing.worst[rows], threat.eps, side, generator)
+            side = self._side(query, state.images, 3)
+            candidates = moved(state.images[rows], state.best_found[rows], threat.eps, side, generator)
             candidates = candidates.clamp(*threat.bounds)
-            _see(standing, candidates, standing.model(candidates))
-            standing.leave(query)
+            _update(state, candidates, state.model(candidates))
+            state.compact(query)
 
     def _side(self, query: int, images: Tensor, least: int) -> int:
         """Side of the window: its share of the pixels halves along the schedule, rescaled to our queries."""
@@ -100,16 +100,16 @@ class Square(Guarded):
         return min(odd, height, width)
 
 
-def _see(standing: Standing, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
+def _update(state: SearchState, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
     """Which candidates are taken over."""
-    return standing.see(candidates, margin(logits, standing.labels[standing.rows]), logits, place=place)
+    return state.update(candidates, margin(logits, state.labels[state.active]), logits, place=place)
 
 
-def _shown(standing: Standing, window: Tensor, place: Place) -> Tensor:
+def _shown(state: SearchState, window: Tensor, place: Place) -> Tensor:
     """Logits of the worst images with another window."""
-    candidates = standing.worst[standing.rows]
-    at(candidates, place).copy_(window)
-    return standing.model(candidates)  # type: ignore[no-any-return]
+    candidates = state.best_found[state.active]
+    crop(candidates, place).copy_(window)
+    return state.model(candidates)  # type: ignore[no-any-return]
 
 
 def _place(corner: Sequence[float], side: int, images: Tensor) -> Place:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.gradient import PGD, GradientAttack
+from robustcnn.attacks.gradient import PGD
 from robustcnn.channel import Channel, Photo
 from robustcnn.core.threat import ThreatModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def diversify(images: Tensor, generator: torch.Generator, *, probability: float, shrink: float = 0.1) -> Tensor:
@@ -30,3 +30,15 @@ def smooth(gradient: Tensor, size: int) -> Tensor:
     channels = gradient.shape[1]
     kernel = (line[:, None] * line).expand(channels, 1, size, size)
     return F.conv2d(gradient, kernel, padding=size // 2, groups=channels)
+
+
+class Diversified(nn.Module):
+    """A model that is shown each image by way of `diversify`, drawn anew each time."""
+
+    def __init__(self, model: nn.Module, *, probability: float, generator: torch.Generator) -> None:
+        super().__init__()
+        self.model, self.probability, self.generator = model, probability, generator
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(diversify(images, self.generator, probability=self.probability))
+        return logits

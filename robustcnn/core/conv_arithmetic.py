@@ -15,7 +15,7 @@ Place = tuple[Span, Span]
 PaddingName = Literal["valid", "same", "full"]
 
 
-def at(maps: Tensor, place: Place) -> Tensor:
+def crop(maps: Tensor, place: Place) -> Tensor:
     """The part of maps (N, C, H, W) that lies there, as a view."""
     (top, bottom), (left, right) = place
     return maps[:, :, top:bottom, left:right]

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-Norm = Literal["linf", "l2", "l1"]
+NormName = Literal["linf", "l2", "l1"]
 Bounds = tuple[float, float]
 
 
@@ -26,7 +26,7 @@ def fraction(eps: float) -> str:
 class ThreatModel:
     """What may be done to an image: a ball around it, cut by the bounds of a pixel; every method is batched."""
 
-    norm: Norm = "linf"
+    norm: NormName = "linf"
     """How a change is measured."""
     eps: float = 8 / 255
     """Radius of the ball in pixel units, such as 8/255; inf is allowed for l2 and l1."""
@@ -52,15 +52,17 @@ class ThreatModel:
         """The nearest point (in the Euclidean sense) that is inside the ball around `origin` and within bounds."""
         return self._geometry.project(images, origin, self.eps, self.bounds)
 
-    def steepest(self, gradient: Tensor, *, share: float | Tensor = 0.0, at: Tensor | None = None) -> Tensor:
+    def steepest(self, gradient: Tensor, *, share: float | Tensor = 0.0, current: Tensor | None = None) -> Tensor:
         """The change of length 1 that gains most along the gradient; no change where the gradient is zero.
 
         Only l1 heeds the options: it spends its length evenly on the top `share` of the coordinates (a number, or one
-        an example; always at least one coordinate) and, when told where it stands by `at`, on none that is at a bound.
+        an example; always at least one coordinate) and, when told the `current` images, on none that is at a bound.
         """
-        if at is not None and self.sparse:
+        if current is not None and self.sparse:
             low, high = self.bounds
-            gradient = gradient.masked_fill(((at >= high) & (gradient > 0)) | ((at <= low) & (gradient < 0)), 0)
+            gradient = gradient.masked_fill(
+                ((current >= high) & (gradient > 0)) | ((current <= low) & (gradient < 0)), 0
+            )
         return self._geometry.steepest(gradient, share)
 
     def sample(self, images: Tensor, generator: torch.Generator, *, surface: bool = False) -> Tensor:

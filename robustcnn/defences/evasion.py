@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.gradient import PGD, GradientAttack
+from robustcnn.attacks.gradient import PGD
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 

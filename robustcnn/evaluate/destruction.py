@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.base import Attack
-from robustcnn.attacks.gradient import BIM, FGSM, GradientAttack
+from robustcnn.attacks.gradient import BIM, FGSM
 from robustcnn.channel import Channel, Photo
 from robustcnn.core.results import Share
 from robustcnn.core.runtime import derived_seed, evaluating, seeded

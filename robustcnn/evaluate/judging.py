@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Attack, spread
+from robustcnn.attacks.base import Attack, per_example
 from robustcnn.attacks.craft import craft
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.threat import ThreatModel
@@ -93,7 +93,7 @@ def as_bytes(found: Tensor, originals: Tensor, threat: ThreatModel) -> tuple[Ten
     nearest = levels.round() / 255
     # What is a level but for float32's rounding stays where it is.
     towards = torch.where(found > originals, (levels + SLACK).floor(), (levels - SLACK).ceil()) / 255
-    saved = torch.where(spread(_within(nearest, originals, threat), nearest), nearest, towards)
+    saved = torch.where(per_example(_within(nearest, originals, threat), nearest), nearest, towards)
     return saved.float(), _within(saved, originals, threat)
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import prepare
 from robustcnn.core.results import AttackScore, Share, ThreatScore
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.judging import Tries, attempt
@@ -117,5 +117,5 @@ class Trial:
 def _medians(found: Tensor, originals: Tensor) -> dict[str, float]:
     if not len(found):
         return {}
-    lengths = {norm: ThreatModel(norm=norm, eps=1).distance(found, originals).double() for norm in get_args(Norm)}
+    lengths = {norm: ThreatModel(norm=norm, eps=1).distance(found, originals).double() for norm in get_args(NormName)}
     return {norm: float(length.quantile(0.5)) for norm, length in lengths.items()}

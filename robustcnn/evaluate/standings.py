@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustcnn.attacks.base import spread
+from robustcnn.attacks.base import per_example
 from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.judging import Tries
 from robustcnn.evaluate.metrics import is_right
@@ -65,7 +65,7 @@ class WorstCase:
     def take(self, attack: int, against: Against) -> int:
         """What the attack with this index came to; how many it is the first to break."""
         standing = self.broken_by == STANDING
-        self.images = torch.where(spread(standing, self.images), against.images, self.images)
+        self.images = torch.where(per_example(standing, self.images), against.images, self.images)
         self.logits = torch.where(standing[:, None], against.logits, self.logits)
         first = standing & against.broken
         self.broken_by[first] = attack

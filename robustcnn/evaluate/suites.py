@@ -9,14 +9,14 @@ from typing import Any, Literal, cast, get_args
 from robustcnn import attacks
 from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, UniformNoise
 from robustcnn.core.plain_data import did_you_mean, from_plain, number
-from robustcnn.core.threat import Norm
+from robustcnn.core.threat import NormName
 
 SuiteName = Literal["quick", "standard", "full"]
 QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))
 STANDARD: tuple[Attack, ...] = (AutoAttack(),)
 CONTROL: tuple[Attack, ...] = (UniformNoise(draws=10), CornerNoise(draws=10))
 """Noise: what it breaks first, the others should have."""
-FOOLBOX: dict[Norm, dict[str, dict[str, Any]]] = {
+FOOLBOX: dict[NormName, dict[str, dict[str, Any]]] = {
     "linf": {
         # Its own step size is too small for the 40 steps that it takes.
         "LinfAdamProjectedGradientDescentAttack": {"rel_stepsize": 0.1},
@@ -44,7 +44,7 @@ ATTACKS |= {"cw": ATTACKS["carliniwagner"], "noise": UniformNoise}
 EXAMPLE = "write for example pgd(steps=100, step_size=2/255)"
 
 
-def suite(name: SuiteName | str, norm: Norm) -> tuple[Attack, ...]:
+def suite(name: SuiteName | str, norm: NormName) -> tuple[Attack, ...]:
     """quick: seconds; standard: what others report; full: both, foolbox's breadth, and noise as a control."""
     if name not in get_args(SuiteName):
         raise ValueError(f"unknown suite {name!r}{did_you_mean(name, get_args(SuiteName))}")

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.core.conv_arithmetic import Pair, Place, Span, Window, at, window_of
+from robustcnn.core.conv_arithmetic import Pair, Place, Span, Window, crop, window_of
 from robustcnn.fast.layers import InputConvolution, ScaleShift
 from robustcnn.fast.view import CoarseView, FastView, exact_logits
 from robustcnn.fast.winograd import Winograd
@@ -35,7 +35,7 @@ POINTWISE = {
 """Kinds of layers to which every pixel is alone; others of the kind say so by an attribute `pointwise`."""
 
 
-def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
+def incremental_forward(model: nn.Module, images: Tensor, side: int) -> IncrementalForward | None:
     """Remembers `images`, to look at them with windows of at most `side` pixels changed; None where it would save
     nothing, or say something else than the model.
 
@@ -52,7 +52,7 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
     one, stages, extent = _through(lead, images[:1].clone()), list[Stage](), (side, side)
     memory = one.nbytes
     while layers and (stage := Stage.first_of(layers, one)):
-        one, extent = stage.in_full(one), stage.spread(extent)
+        one, extent = stage.in_full(one), stage.widened(extent)
         if extent[0] * extent[1] > WORTH * one[0, 0].numel():
             break
         memory += one.nbytes
@@ -65,7 +65,7 @@ def local_look(model: nn.Module, images: Tensor, side: int) -> LocalLook | None:
         maps.append(stage.in_full(maps[-1]))
     if sums := Sums.first_of(layers, maps[-1]):
         del layers[:2]
-    look = LocalLook(lead, stages, sums, layers, maps, model.chunk or len(images))
+    look = IncrementalForward(lead, stages, sums, layers, maps, model.chunk or len(images))
     return look if _agree(look, model, images, side) else None
 
 
@@ -88,7 +88,7 @@ class Stage:
     def in_full(self, maps: Tensor) -> Tensor:
         return _through([self.layer, *self.behind], maps)
 
-    def spread(self, extent: Pair) -> Pair:
+    def widened(self, extent: Pair) -> Pair:
         """How many neighbours at most see any of that many."""
         down, across = (
             (length - 1 + dilation * (kernel - 1)) // stride + 1
@@ -114,7 +114,7 @@ class Stage:
             behind = (stop - 1) * stride - padding + dilation * (kernel - 1) + 1
             inside.append((max(first, 0), min(behind, length)))
             missing.append((max(-first, 0), max(behind - length, 0)))
-        seen = at(maps, (inside[0], inside[1])).clone(memory_format=torch.channels_last)
+        seen = crop(maps, (inside[0], inside[1])).clone(memory_format=torch.channels_last)
         changed.cut(inside[0], inside[1]).paste(seen)
         if any(itertools.chain(*missing)):
             filling = -torch.inf if isinstance(self.layer, nn.MaxPool2d) else 0.0
@@ -139,7 +139,7 @@ class Change(NamedTuple):
     part: Tensor
 
     def paste(self, maps: Tensor) -> None:
-        at(maps, self.place).copy_(self.part)
+        crop(maps, self.place).copy_(self.part)
 
     def cut(self, rows: Span, columns: Span) -> Change:
         """As it is seen in these rows and columns of the maps; nothing of it may be."""
@@ -148,7 +148,7 @@ class Change(NamedTuple):
             begin, end = max(start, first), max(min(stop, behind), start, first)
             shown.append((begin - first, end - first))
             seen.append((begin - start, end - start))
-        return Change((shown[0], shown[1]), at(self.part, (seen[0], seen[1])))
+        return Change((shown[0], shown[1]), crop(self.part, (seen[0], seen[1])))
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ class Sums:
 
     def after(self, change: Change, maps: Tensor) -> Tensor:
         (top, bottom), (left, right) = change.place
-        rows = (change.part - at(maps, change.place)).permute(2, 0, 3, 1)
+        rows = (change.part - crop(maps, change.place)).permute(2, 0, 3, 1)
         values = self.values.clone()
         for row, weight in zip(rows, self.weight[top:bottom, left:right], strict=True):
             values.addmm_(row.flatten(1), weight.flatten(0, 1))
@@ -181,7 +181,7 @@ class Sums:
 
 
 @dataclass(slots=True)
-class LocalLook:
+class IncrementalForward:
     """Shows a change of all images in one place, and keeps it for those that are told to `settle` for it."""
 
     lead: list[Layer]
@@ -215,7 +215,7 @@ class LocalLook:
         """Keep the last change of those `kept` (N,), and forget the images that do not `stay`."""
         rows = kept.nonzero().flatten()
         for maps, (place, part) in zip(self.maps, self.changes, strict=True):
-            at(maps, place).index_copy_(0, rows, part.index_select(0, rows))
+            crop(maps, place).index_copy_(0, rows, part.index_select(0, rows))
         if self.sums and self.values is not None:
             self.sums.values.index_copy_(0, rows, self.values.index_select(0, rows))
         if stay is not None:
@@ -255,13 +255,13 @@ def _window(layer: nn.Module, size: Pair) -> Window | None:
     return window_of(layer, size) if in_part else None
 
 
-def _agree(look: LocalLook, model: nn.Module, images: Tensor, side: int) -> bool:
+def _agree(look: IncrementalForward, model: nn.Module, images: Tensor, side: int) -> bool:
     """Whether look and model say the same of four images that changed a window in the middle."""
     top, left = ((length - side) // 2 for length in images.shape[2:])
     place = ((top, top + side), (left, left + side))
     changed = images.clone()
-    Change(place, at(images.flip(2, 3), place)).paste(changed)
-    logits = look(at(changed, place), place)[:PROBE]
+    Change(place, crop(images.flip(2, 3), place)).paste(changed)
+    logits = look(crop(changed, place), place)[:PROBE]
     expected = exact_logits(model, changed[:PROBE])
     return bool((logits - expected).norm() <= AGREED * expected.norm())
 

@@ -15,7 +15,7 @@ Source = Callable[[], Tensor]
 """What a tensor of the view has to be now."""
 
 
-class Following:
+class LiveView:
     """`view()` searches as the model would now; where no fast view agrees with the model it is the model itself."""
 
     def __init__(self, model: nn.Module, probe: Tensor, *, precision: Precision = "fp32") -> None:

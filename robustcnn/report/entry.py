@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from robustcnn.core.results import EpochMetrics, RobustnessReport, Scores, Share, ThreatScore
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.report.gallery import Gallery
 
 
@@ -43,7 +43,7 @@ class Entry:
         return () if self.report is None else self.report.threats
 
 
-Ball = tuple[Norm, float]
+Ball = tuple[NormName, float]
 """Norm and eps."""
 
 

@@ -12,7 +12,7 @@ from robustcnn.attacks import PGD
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import RobustnessReport, TransferScore
 from robustcnn.core.runtime import DeviceName, Precision, pick_device, seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Plan, attack_named, corruption_scores, judge, run_checks, suite, transfer_matrix
@@ -32,7 +32,7 @@ TOLD = ("suite", "attacks", "norm", "eps", "count", "which", "precision", "seed"
 """Options that the tracker hears of."""
 USUAL_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
 """linf radii that papers use, where it is not 8/255."""
-USUAL_LENGTH: dict[Norm, tuple[float, float]] = {"l2": (1.5, 0.5), "l1": (10.0, 12.0)}
+USUAL_LENGTH: dict[NormName, tuple[float, float]] = {"l2": (1.5, 0.5), "l1": (10.0, 12.0)}
 """Other norms: for grey pictures, for coloured ones."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
     "quick": (0.25, 0.5, 1.0, 2.0),
@@ -58,7 +58,7 @@ class EvaluateConfig:
     """quick: FGSM and PGD-20; standard: AutoAttack; full: both, foolbox attacks, noise, corruptions."""
     attacks: tuple[str, ...] = ()
     """Attacks instead of the suite's: fgsm, "pgd(steps=100, restarts=5)", foolbox:LinfPGD ..."""
-    norm: Norm = "linf"
+    norm: NormName = "linf"
     """How changes are measured."""
     eps: tuple[float, ...] = ()
     """Radii such as 4/255 8/255; usual ones for the data when not given."""

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
+from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.craft import craft
-from robustcnn.attacks.gradient import FGSM, PGD, GradientAttack
+from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.core.results import EpochMetrics
 from robustcnn.core.runtime import Precision, seeded
 from robustcnn.core.threat import ThreatModel

@@ -13,7 +13,7 @@ from robustcnn.attacks.base import Slope
 from robustcnn.attacks.gradient import PGD
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 BALLS = [ThreatModel(norm="linf", eps=0.15), ThreatModel(norm="l2", eps=0.8), ThreatModel(norm="l1", eps=3)]
 HALF = torch.full((3, 4), 0.5)
@@ -108,7 +108,7 @@ def test_aiming_at_each_class_in_turn_fools_no_fewer_than_aiming_at_none(threat:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_a_linear_model_is_led_to_its_known_worst_case(norm: Norm, binary: Linear) -> None:
+def test_a_linear_model_is_led_to_its_known_worst_case(norm: NormName, binary: Linear) -> None:
     threat = ThreatModel(norm=norm, eps=0.1)
     images = 0.4 + 0.1 * torch.rand(6, 16, generator=seeded(0), dtype=torch.float64)
     labels = torch.tensor([0, 1] * 3)

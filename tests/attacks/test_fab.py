@@ -14,12 +14,12 @@ from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import PGD
 from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
 
-NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
+NORMS: tuple[NormName, ...] = ("linf", "l2", "l1")
 
 
 def linear(classes: int) -> nn.Module:
@@ -27,7 +27,7 @@ def linear(classes: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(36, classes)).requires_grad_(False)
 
 
-def unlimited(norm: Norm) -> ThreatModel:
+def unlimited(norm: NormName) -> ThreatModel:
     return ThreatModel(norm=norm, eps=1 if norm == "linf" else math.inf)
 
 
@@ -48,18 +48,18 @@ def true_distance(model: nn.Module, images: Tensor, threat: ThreatModel) -> Tens
 
 @pytest.mark.parametrize("targets", [0, 3])
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_distance_on_a_linear_model_is_the_true_one(norm: Norm, targets: int) -> None:
+def test_the_distance_on_a_linear_model_is_the_true_one(norm: NormName, targets: int) -> None:
     images = 0.45 + 0.1 * torch.rand(16, 1, 6, 6, generator=seeded(1))
     check_distance(linear(4), images, norm, targets, within=1e-3)
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_distance_is_the_true_one_where_many_pixels_are_at_a_bound(norm: Norm) -> None:
+def test_the_distance_is_the_true_one_where_many_pixels_are_at_a_bound(norm: NormName) -> None:
     images = (3 * torch.rand(16, 1, 6, 6, generator=seeded(1)) - 1).clamp(0, 1)
     check_distance(linear(2), images, norm, 0, within=5e-3)
 
 
-def check_distance(model: nn.Module, images: Tensor, norm: Norm, targets: int, *, within: float) -> None:
+def check_distance(model: nn.Module, images: Tensor, norm: NormName, targets: int, *, within: float) -> None:
     threat, labels = unlimited(norm), model(images).argmax(1)
     found = FAB(steps=30, targets=targets)(model, images, labels, threat)
     assert is_fooled(model(found), labels).all()
@@ -80,7 +80,7 @@ def test_the_find_is_cut_to_the_ball_when_it_is_too_far(trained: Trained) -> Non
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_fab_finds_nearly_all_that_pgd_finds(trained: Trained, norm: Norm) -> None:
+def test_fab_finds_nearly_all_that_pgd_finds(trained: Trained, norm: NormName) -> None:
     model, images, labels = trained.model, trained.images[:64], trained.labels[:64]
     threat = ThreatModel(norm=norm, eps=0.15 if norm == "linf" else 0.8)
     by_fab = is_fooled(model(FAB(steps=20, targets=4)(model, images, labels, threat)), labels)

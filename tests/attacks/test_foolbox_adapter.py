@@ -16,12 +16,12 @@ import torch
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.foolbox_adapter import Foolbox, known_attacks
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
 
-DETERMINISTIC: list[tuple[str, dict[str, Any], Norm, float]] = [
+DETERMINISTIC: list[tuple[str, dict[str, Any], NormName, float]] = [
     ("LinfBasicIterativeAttack", {"steps": 5}, "linf", 0.1),
     ("FGSM", {}, "linf", 0.1),
     ("L2BasicIterativeAttack", {"steps": 5}, "l2", 0.5),
@@ -33,7 +33,7 @@ DETERMINISTIC: list[tuple[str, dict[str, Any], Norm, float]] = [
 
 @pytest.mark.parametrize(("name", "options", "norm", "eps"), DETERMINISTIC)
 def test_the_answer_is_foolboxs_own(
-    trained: Trained, name: str, options: dict[str, Any], norm: Norm, eps: float
+    trained: Trained, name: str, options: dict[str, Any], norm: NormName, eps: float
 ) -> None:
     model, images, labels = trained.model, trained.images[:24], trained.labels[:24]
     ours = Foolbox(name=name, options=options)(model, images, labels, ThreatModel(norm=norm, eps=eps))
@@ -140,7 +140,7 @@ def test_wrong_names_and_options_are_explained(name: str, message: str) -> None:
 def test_what_foolbox_cannot_do_is_said_before_it_crashes(
     trained: Trained, attack: tuple[str, Any], message: str
 ) -> None:
-    norm: Norm = "linf" if attack[0] == "GenAttack" else "l2"
+    norm: NormName = "linf" if attack[0] == "GenAttack" else "l2"
     threat = ThreatModel(norm=norm, eps=1 if norm == "linf" else math.inf)
     with pytest.raises(ValueError, match=message):
         Foolbox(name=attack[0], target=attack[1])(trained.model, trained.images[:2], trained.labels[:2], threat)
@@ -176,7 +176,7 @@ def test_every_attack_that_needs_nothing_special_runs(trained: Trained) -> None:
         # numba; no norm; another norm; a victim that rounds its input.
         if "BrendelBethge" in name or name in ("SpatialAttack", "L0FMNAttack", "BinarizationRefinementAttack"):
             continue
-        norm: Norm = (
+        norm: NormName = (
             "linf" if "inf" in name.lower() or name in ("PGD", "FGSM", "MIFGSM", "AdamPGD", "GenAttack") else "l2"
         )
         norm = "l1" if "L1" in name or name == "EADAttack" else norm

@@ -14,7 +14,7 @@ from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 fb = foolbox.attacks
 LINF = ThreatModel(norm="linf", eps=0.1)
@@ -69,7 +69,7 @@ LONG = 1e6
     ids=repr,
 )
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_a_linear_model_is_led_to_its_known_worst_case(attack: Guarded, norm: Norm, binary: Linear) -> None:
+def test_a_linear_model_is_led_to_its_known_worst_case(attack: Guarded, norm: NormName, binary: Linear) -> None:
     threat = ThreatModel(norm=norm, eps=0.1)
     images = 0.4 + 0.1 * torch.rand(6, 16, generator=seeded(0), dtype=torch.float64)
     labels = torch.tensor([0, 1] * 3)

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm
+from robustcnn.core.threat import NormName
 
 PIXELS, COUNT = 7, 24
 BOUNDS = (0.0, 1.0)
-NORMS: tuple[Norm, ...] = ("linf", "l2", "l1")
+NORMS: tuple[NormName, ...] = ("linf", "l2", "l1")
 ORDER = {"linf": float("inf"), "l2": 2, "l1": 1}
 
 
@@ -28,7 +28,7 @@ def problems(share: float) -> tuple[Tensor, Tensor, Tensor]:
     return points, normal, sign.squeeze(1) * share * (normal.abs() * room).sum(1)
 
 
-def reference_distance(point: Tensor, normal: Tensor, gap: float, norm: Norm) -> float:
+def reference_distance(point: Tensor, normal: Tensor, gap: float, norm: NormName) -> float:
     x, w = point.numpy(), normal.numpy()
     if norm == "l2":
         level = gap + float(w @ x)
@@ -58,7 +58,7 @@ def reference_distance(point: Tensor, normal: Tensor, gap: float, norm: Norm) ->
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.97])
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_point_of_hyperplane_and_box_is_nearer(norm: Norm, share: float) -> None:
+def test_no_point_of_hyperplane_and_box_is_nearer(norm: NormName, share: float) -> None:
     points, normal, gap = problems(share)
     found = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
     assert found.min() >= 0
@@ -70,7 +70,7 @@ def test_no_point_of_hyperplane_and_box_is_nearer(norm: Norm, share: float) -> N
 
 
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2), ("l1", float("inf"))])
-def test_away_from_the_bounds_the_distance_is_the_gap_over_the_dual_norm(norm: Norm, dual: float) -> None:
+def test_away_from_the_bounds_the_distance_is_the_gap_over_the_dual_norm(norm: NormName, dual: float) -> None:
     generator = seeded(1)
     normal = torch.randn(50, 3, 8, 8, generator=generator)
     gap = torch.rand(50, generator=generator) * 0.1 - 0.05
@@ -82,7 +82,7 @@ def test_away_from_the_bounds_the_distance_is_the_gap_over_the_dual_norm(norm: N
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_hyperplane_out_of_reach_gives_the_nearest_corner(norm: Norm) -> None:
+def test_a_hyperplane_out_of_reach_gives_the_nearest_corner(norm: NormName) -> None:
     points, normal, gap = problems(1.5)
     found = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
     torch.testing.assert_close(found, (normal * gap[:, None] > 0).double())
@@ -90,7 +90,7 @@ def test_a_hyperplane_out_of_reach_gives_the_nearest_corner(norm: Norm) -> None:
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_scale_of_the_normal_does_not_matter(norm: Norm, scale: float) -> None:
+def test_the_scale_of_the_normal_does_not_matter(norm: NormName, scale: float) -> None:
     points, normal, gap = (tensor.float() for tensor in problems(0.3))
     expected = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
     scaled = onto_hyperplane(points, normal * scale, gap * scale, norm=norm, bounds=BOUNDS)
@@ -98,7 +98,7 @@ def test_the_scale_of_the_normal_does_not_matter(norm: Norm, scale: float) -> No
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_a_vanished_normal_moves_nothing(norm: Norm) -> None:
+def test_a_vanished_normal_moves_nothing(norm: NormName) -> None:
     points, normal, gap = problems(0.3)
     found = onto_hyperplane(points, normal * 0, gap, norm=norm, bounds=BOUNDS)
     assert torch.equal(found, points)

@@ -17,14 +17,14 @@ from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained
 
 DUAL = {"linf": 1, "l2": 2, "l1": math.inf}
 TINY_OVERSHOOT = DeepFool(overshoot=1e-5)
-CASES: list[tuple[Guarded, Norm, float]] = [
+CASES: list[tuple[Guarded, NormName, float]] = [
     (TINY_OVERSHOOT, "linf", 2e-5),
     (TINY_OVERSHOOT, "l2", 2e-5),
     (TINY_OVERSHOOT, "l1", 2e-5),
@@ -39,7 +39,7 @@ CASES: list[tuple[Guarded, Norm, float]] = [
 ]
 
 
-def unlimited(norm: Norm) -> ThreatModel:
+def unlimited(norm: NormName) -> ThreatModel:
     return ThreatModel(norm=norm, eps=1 if norm == "linf" else math.inf)
 
 
@@ -58,7 +58,7 @@ def centred(binary: Linear) -> tuple[Linear, Tensor]:
 
 @pytest.mark.parametrize(("attack", "norm", "within"), CASES, ids=str)
 def test_the_distance_on_a_linear_model_is_margin_over_dual_norm(
-    centred: tuple[Linear, Tensor], attack: Guarded, norm: Norm, within: float
+    centred: tuple[Linear, Tensor], attack: Guarded, norm: NormName, within: float
 ) -> None:
     model, images = centred
     logits = model(images).detach()
@@ -81,7 +81,9 @@ RIVALS = [
 
 
 @pytest.mark.parametrize(("attack", "norm"), RIVALS, ids=str)
-def test_everybody_is_fooled_at_a_mean_distance_below_deepfools(trained: Trained, attack: Guarded, norm: Norm) -> None:
+def test_everybody_is_fooled_at_a_mean_distance_below_deepfools(
+    trained: Trained, attack: Guarded, norm: NormName
+) -> None:
     model, images = trained.model, trained.images[:48]
     labels, threat = model(images).argmax(1), unlimited(norm)
     distances = []
@@ -141,13 +143,13 @@ def test_only_what_the_exact_model_confirms_is_kept(trained: Trained) -> None:
         (CarliniWagner(), "linf", "CarliniWagner knows l2, got linf"),
     ],
 )
-def test_other_norms_are_refused(trained: Trained, attack: Guarded, norm: Norm, message: str) -> None:
+def test_other_norms_are_refused(trained: Trained, attack: Guarded, norm: NormName, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         attack(trained.model, trained.images[:2], trained.labels[:2], ThreatModel(norm=norm, eps=0.5))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_shrink_is_the_nearest_change_of_that_length(norm: Norm) -> None:
+def test_shrink_is_the_nearest_change_of_that_length(norm: NormName) -> None:
     threat = ThreatModel(norm=norm, eps=0.5)
     change = torch.randn(6, 1, 3, 3, generator=seeded(0), dtype=torch.float64)
     length = threat.distance(change, torch.zeros_like(change)) * torch.linspace(0, 1.25, 6)

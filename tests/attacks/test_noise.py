@@ -10,7 +10,7 @@ import torch
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
 from robustcnn.core.losses import margin
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
@@ -21,7 +21,7 @@ LABELS = torch.zeros(32, dtype=torch.int64)
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 @pytest.mark.parametrize("attack", [GaussianNoise(), CornerNoise()], ids=str)
-def test_gaussian_and_corner_noise_lie_on_the_surface(trained: Trained, attack: Guarded, norm: Norm) -> None:
+def test_gaussian_and_corner_noise_lie_on_the_surface(trained: Trained, attack: Guarded, norm: NormName) -> None:
     threat = ThreatModel(norm=norm, eps=0.2)
     noisy = attack(trained.model, GREY, LABELS, threat)
     torch.testing.assert_close(threat.distance(noisy, GREY), torch.full((32,), 0.2), rtol=1e-4, atol=0)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.noise import CornerNoise
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.square import Square, _place
 from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
@@ -36,7 +36,7 @@ class Counting(nn.Module):
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 0.8)])
-def test_with_the_same_queries_it_beats_noise(trained: Trained, norm: Norm, eps: float) -> None:
+def test_with_the_same_queries_it_beats_noise(trained: Trained, norm: NormName, eps: float) -> None:
     model, images, labels = trained
     threat = ThreatModel(norm=norm, eps=eps)
     squares = is_fooled(model(Square(queries=150)(model, images, labels, threat)), labels).float().mean()
@@ -117,10 +117,10 @@ def test_l1_is_refused_with_an_alternative(trained: Trained) -> None:
 
 def test_a_window_that_helps_is_all_that_changes_in_what_is_held() -> None:
     images = torch.rand(3, 2, 6, 6, generator=seeded(0))
-    standing = Standing(nn.Identity(), images, torch.zeros(3, dtype=torch.int64))
+    state = SearchState(nn.Identity(), images, torch.zeros(3, dtype=torch.int64))
     loss, logits = torch.tensor([1.0, -torch.inf, 1.0]), torch.tensor([[1.0, 0.0]] * 3)
     place = ((1, 3), (4, 6))
-    assert standing.see(torch.full((3, 2, 2, 2), 2.0), loss, logits, place=place).tolist() == [True, False, True]
+    assert state.update(torch.full((3, 2, 2, 2), 2.0), loss, logits, place=place).tolist() == [True, False, True]
     expected = images.clone()
     expected[[0, 2], :, 1:3, 4:6] = 2.0
-    assert torch.equal(standing.worst, expected)
+    assert torch.equal(state.best_found, expected)

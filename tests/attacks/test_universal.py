@@ -11,14 +11,14 @@ import torch
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.universal import Universal
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.3), ("l2", 2.0), ("l1", 14.0)])
-def test_what_one_half_teaches_fools_the_other_better_than_noise(trained: Trained, norm: Norm, eps: float) -> None:
+def test_what_one_half_teaches_fools_the_other_better_than_noise(trained: Trained, norm: NormName, eps: float) -> None:
     model, images, labels = trained
     threat = ThreatModel(norm=norm, eps=eps)
     change = Universal(batch_size=32).fit(model, images[:64], labels[:64], threat)

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from robustcnn.core.plain_data import number
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel, fraction
+from robustcnn.core.threat import NormName, ThreatModel, fraction
 
-NORMS = get_args(Norm)
+NORMS = get_args(NormName)
 RADIUS = {"linf": 0.3, "l2": 0.8, "l1": 2.0}
 quick = settings(max_examples=40, deadline=None)
 norms, seeds = st.sampled_from(NORMS), st.integers(0, 2**20)
@@ -35,14 +35,16 @@ def scene(seed: int, dtype: torch.dtype = torch.float64, *, size: float = 0.7) -
     return origin + scale * torch.randn(origin.shape, generator=generator, dtype=dtype), origin
 
 
-def plain_distance(norm: Norm, first: Tensor, second: Tensor) -> Tensor:
+def plain_distance(norm: NormName, first: Tensor, second: Tensor) -> Tensor:
     change = (first - second).flatten(1).double().abs()
     return {"linf": change.amax(1), "l2": change.square().sum(1).sqrt(), "l1": change.sum(1)}[norm]
 
 
 @given(norms, eps_shares, seeds, dtypes)
 @quick
-def test_projections_lie_in_ball_and_box_and_stay_put(norm: Norm, share: float, seed: int, dtype: torch.dtype) -> None:
+def test_projections_lie_in_ball_and_box_and_stay_put(
+    norm: NormName, share: float, seed: int, dtype: torch.dtype
+) -> None:
     images, origin = scene(seed, dtype)
     threat = ThreatModel(norm=norm, eps=min(share * RADIUS[norm], 1) if norm == "linf" else share * RADIUS[norm])
     nearest = threat.project(images, origin)
@@ -55,7 +57,7 @@ def test_projections_lie_in_ball_and_box_and_stay_put(norm: Norm, share: float, 
 
 @given(norms, eps_shares, seeds)
 @quick
-def test_no_other_point_of_ball_and_box_is_nearer(norm: Norm, share: float, seed: int) -> None:
+def test_no_other_point_of_ball_and_box_is_nearer(norm: NormName, share: float, seed: int) -> None:
     images, origin = scene(seed)
     threat = ThreatModel(norm=norm, eps=share * RADIUS[norm])
     nearest = threat.project(images, origin)
@@ -88,7 +90,7 @@ def l1_reference(image: Tensor, origin: Tensor, eps: float) -> Tensor:
 
 @given(st.sampled_from(["l2", "l1"]), st.floats(0.01, 1.5), seeds, dtypes)
 @quick
-def test_projection_agrees_with_a_root_finder(norm: Norm, share: float, seed: int, dtype: torch.dtype) -> None:
+def test_projection_agrees_with_a_root_finder(norm: NormName, share: float, seed: int, dtype: torch.dtype) -> None:
     images, origin = scene(seed, dtype)
     threat = ThreatModel(norm=norm, eps=share * RADIUS[norm])
     reference = {"l2": l2_reference, "l1": l1_reference}[norm]
@@ -108,7 +110,7 @@ def test_l2_projection_is_the_plain_one_where_no_bound_is_near() -> None:
 
 
 @pytest.mark.parametrize("norm", ["l2", "l1"])
-def test_an_infinite_ball_leaves_only_the_box(norm: Norm) -> None:
+def test_an_infinite_ball_leaves_only_the_box(norm: NormName) -> None:
     images, origin = scene(0)
     projected = ThreatModel(norm=norm, eps=math.inf).project(images, origin)
     torch.testing.assert_close(projected, images.clamp(0, 1), rtol=0, atol=0)
@@ -116,7 +118,7 @@ def test_an_infinite_ball_leaves_only_the_box(norm: Norm) -> None:
 
 @given(norms, seeds, st.sampled_from([1e-30, 1e-12, 1.0, 1e12]))
 @quick
-def test_the_steepest_step_has_length_1_and_gains_the_dual_norm(norm: Norm, seed: int, size: float) -> None:
+def test_the_steepest_step_has_length_1_and_gains_the_dual_norm(norm: NormName, seed: int, size: float) -> None:
     gradient = size * torch.randn(4, 3, 5, 5, generator=seeded(seed))
     threat = ThreatModel(norm=norm, eps=0.5)
     step = threat.steepest(gradient)
@@ -128,7 +130,7 @@ def test_the_steepest_step_has_length_1_and_gains_the_dual_norm(norm: Norm, seed
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_no_slope_means_no_step(norm: Norm) -> None:
+def test_no_slope_means_no_step(norm: NormName) -> None:
     gradient = torch.zeros(2, 1, 4, 4)
     gradient[1, 0, 2, 3] = -1e-20
     step = ThreatModel(norm=norm, eps=0.5).steepest(gradient)
@@ -146,7 +148,7 @@ def test_an_l1_step_spends_its_length_evenly_on_the_top_share() -> None:
 
 def test_an_l1_step_passes_over_pixels_that_are_at_their_bound() -> None:
     gradient = torch.tensor([[5.0, -4, 3, 1]])
-    step = ThreatModel(norm="l1", eps=1).steepest(gradient, at=torch.tensor([[1.0, 0, 0.5, 0]]))
+    step = ThreatModel(norm="l1", eps=1).steepest(gradient, current=torch.tensor([[1.0, 0, 0.5, 0]]))
     assert step.tolist() == [[0, 0, 1, 0]]
 
 
@@ -158,7 +160,7 @@ def test_an_l1_step_passes_over_pixels_that_are_at_their_bound() -> None:
         ("l1", lambda z: 0.5 + (1 - (1 - abs(z)) ** 3) * (2 * (z > 0) - 1) / 2),
     ],
 )
-def test_samples_are_uniform_in_the_ball(norm: Norm, marginal: Callable[[float], float]) -> None:
+def test_samples_are_uniform_in_the_ball(norm: NormName, marginal: Callable[[float], float]) -> None:
     images = torch.full((4000, 3), 0.5, dtype=torch.float64)
     change = (ThreatModel(norm=norm, eps=0.4).sample(images, seeded(0)) - images) / 0.4
     # Volume grows like the cube of the radius; slices of a cube, a ball and an octahedron have known areas.
@@ -168,7 +170,7 @@ def test_samples_are_uniform_in_the_ball(norm: Norm, marginal: Callable[[float],
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_surface_samples_lie_on_the_sphere(norm: Norm) -> None:
+def test_surface_samples_lie_on_the_sphere(norm: NormName) -> None:
     threat = ThreatModel(norm=norm, eps=0.2)
     images = torch.full((50, 1, 6, 6), 0.5, dtype=torch.float64)
     started = threat.sample(images, seeded(0), surface=True)
@@ -176,7 +178,7 @@ def test_surface_samples_lie_on_the_sphere(norm: Norm) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_samples_keep_to_the_bounds_and_follow_the_seed(norm: Norm) -> None:
+def test_samples_keep_to_the_bounds_and_follow_the_seed(norm: NormName) -> None:
     _, origin = scene(3, torch.float32)
     threat = ThreatModel(norm=norm, eps=RADIUS[norm])
     first, again, other = (threat.sample(origin, seeded(seed)) for seed in (1, 1, 2))

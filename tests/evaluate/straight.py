@@ -11,11 +11,15 @@ from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
 
 DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}
-EPS: dict[Norm, tuple[float, ...]] = {"linf": (4 / 255, 8 / 255, 16 / 255), "l2": (0.05, 0.1, 0.2), "l1": (0.1, 0.3)}
+EPS: dict[NormName, tuple[float, ...]] = {
+    "linf": (4 / 255, 8 / 255, 16 / 255),
+    "l2": (0.05, 0.1, 0.2),
+    "l1": (0.1, 0.3),
+}
 STEEPEST = FGSM(loss="margin", share=0)
 """In one step at the worst case of a linear model."""
 
@@ -41,7 +45,7 @@ def examples() -> ResidentDataset:
     return ResidentDataset(images=images, labels=labels, spec=spec_of(images, ("no", "yes")), name="grey")
 
 
-def room(data: ResidentDataset, norm: Norm) -> Tensor:
+def room(data: ResidentDataset, norm: NormName) -> Tensor:
     """How far each image is from the linear model's boundary; negative where it is on the wrong side."""
     model = Linear().double()
     lead = (data.images.flatten(1).double() / 255) @ model.weight + model.bias
@@ -49,7 +53,7 @@ def room(data: ResidentDataset, norm: Norm) -> Tensor:
     return side.detach()
 
 
-def balls(norm: Norm, *eps: float) -> tuple[ThreatModel, ...]:
+def balls(norm: NormName, *eps: float) -> tuple[ThreatModel, ...]:
     base = ThreatModel(norm=norm, eps=0)
     return tuple(replace(base, eps=each) for each in eps or EPS[norm])
 

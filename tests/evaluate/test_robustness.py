@@ -14,7 +14,7 @@ from robustcnn.attacks import BIM, PGD, UniformNoise
 from robustcnn.attacks.base import Attack
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.results import RobustnessReport
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import CLEAN, STANDING, Judged, Plan, evaluate, judge
 from robustcnn.evaluate.judging import as_bytes
@@ -33,7 +33,7 @@ def judged(
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
-def test_the_worst_case_of_a_linear_model_is_exact_at_every_eps(norm: Norm, data: ResidentDataset) -> None:
+def test_the_worst_case_of_a_linear_model_is_exact_at_every_eps(norm: NormName, data: ResidentDataset) -> None:
     report = evaluate(Linear(), data, [STEEPEST, UniformNoise()], balls(norm), block=32)
     distance = room(data, norm)
     assert [each.eps for each in report.threats] == list(EPS[norm])

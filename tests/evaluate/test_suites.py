@@ -11,12 +11,12 @@ from torch import nn
 from robustcnn.attacks import APGD, BIM, FGSM, PGD, AutoAttack, CarliniWagner, Foolbox, Square, UniformNoise
 from robustcnn.attacks.base import Attack
 from robustcnn.core.runtime import global_seed
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import attack_named, evaluate, suite
 from robustcnn.evaluate.suites import ATTACKS, SuiteName
 
-EPS: dict[Norm, float] = {"linf": 0.25, "l2": 2.0, "l1": 15.0}
+EPS: dict[NormName, float] = {"linf": 0.25, "l2": 2.0, "l1": 15.0}
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def victim(tiny: ResidentDataset) -> nn.Module:
     return model.eval()
 
 
-@pytest.mark.parametrize("norm", get_args(Norm))
+@pytest.mark.parametrize("norm", get_args(NormName))
 def test_the_attacks_of_the_full_suite_run_as_they_are_and_those_of_foolbox_break_most(
-    norm: Norm, tiny: ResidentDataset, victim: nn.Module
+    norm: NormName, tiny: ResidentDataset, victim: nn.Module
 ) -> None:
     few = tiny.subset(6)
     attacks = [attack for attack in suite("full", norm) if not isinstance(attack, AutoAttack)]
@@ -49,7 +49,7 @@ def test_the_attacks_of_the_full_suite_run_as_they_are_and_those_of_foolbox_brea
 def test_suites_hold_what_they_say() -> None:
     assert suite("quick", "l2") == (FGSM(), PGD(steps=20))
     assert suite("standard", "linf") == (AutoAttack(),)
-    for norm in get_args(Norm):
+    for norm in get_args(NormName):
         whole = suite("full", norm)
         assert whole[:3] == (*suite("quick", norm), *suite("standard", norm))
         assert len(set(map(repr, whole))) == len(whole)

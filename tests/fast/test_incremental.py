@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from robustcnn import build
 from robustcnn.attacks.craft import prepare
 from robustcnn.attacks.square import Square
-from robustcnn.core.conv_arithmetic import Place, at
+from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.spec import ImageSpec
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.incremental import LocalLook, local_look
+from robustcnn.fast.incremental import IncrementalForward, incremental_forward
 from robustcnn.fast.view import FastView
 
 HEIGHT, WIDTH = 13, 17
@@ -63,15 +63,15 @@ def test_logits_are_those_of_the_changed_images_and_only_what_was_kept_stays(nam
     model, images = FastView(chain(CHAINS[name], pooled=pooled), chunk=4), pictures(6, 0)
     before = images.clone()
     with torch.no_grad():
-        look = local_look(model, images, 2)
-        assert isinstance(look, LocalLook)
+        look = incremental_forward(model, images, 2)
+        assert isinstance(look, IncrementalForward)
         assert (look.sums is None) == (pooled or name in OTHERS_BETWEEN)
         held = images.clone()
         for number, place in enumerate(PLACES * 2):
             candidates = held.clone()
-            at(candidates, place).copy_(at(pictures(6, 1 + number), place))
+            crop(candidates, place).copy_(crop(pictures(6, 1 + number), place))
             torch.testing.assert_close(
-                look(at(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6
+                look(crop(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6
             )
             kept = torch.rand(6, generator=seeded(number)) < 0.5
             look.settle(kept, None)
@@ -80,7 +80,9 @@ def test_logits_are_those_of_the_changed_images_and_only_what_was_kept_stays(nam
         look.settle(torch.zeros(6, dtype=torch.bool), stay)
         place = PLACES[4]
         candidates = held[stay]
-        torch.testing.assert_close(look(at(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(
+            look(crop(candidates, place), place), model(candidates).double(), rtol=1e-5, atol=1e-6
+        )
     assert torch.equal(images, before)
 
 
@@ -91,22 +93,22 @@ def test_networks_here_are_looked_at_in_part(name: str) -> None:
         model = build(name, spec).eval()
     images = torch.rand(5, 1, 28, 28, generator=seeded(0))
     with torch.no_grad():
-        look = local_look(prepare(model, images, torch.zeros(5, dtype=torch.int64)), images, 2)
+        look = incremental_forward(prepare(model, images, torch.zeros(5, dtype=torch.int64)), images, 2)
         assert look is not None
         place = ((9, 11), (26, 28))
         images[:, :, 9:11, 26:28] = 1
-        torch.testing.assert_close(look(at(images, place), place), model(images), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(look(crop(images, place), place), model(images), rtol=1e-4, atol=1e-5)
 
 
 def test_nothing_is_remembered_where_nothing_can_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     images = pictures(2, 0)
     model = chain(CHAINS["same"])
     with torch.no_grad():
-        assert local_look(model, images, 2) is None
-        assert local_look(FastView(model), images, 13) is None
-        assert local_look(FastView(nn.Sequential(nn.Flatten(), nn.Linear(442, 2)).double()), images, 2) is None
+        assert incremental_forward(model, images, 2) is None
+        assert incremental_forward(FastView(model), images, 13) is None
+        assert incremental_forward(FastView(nn.Sequential(nn.Flatten(), nn.Linear(442, 2)).double()), images, 2) is None
         monkeypatch.setattr("robustcnn.fast.incremental.MEMORY", 1000)
-        assert local_look(FastView(model), images, 2) is None
+        assert incremental_forward(FastView(model), images, 2) is None
 
 
 class Doubled(nn.Conv2d):
@@ -121,9 +123,9 @@ def test_a_layer_that_does_more_than_its_kind_is_not_taken_for_it() -> None:
     hooked = chain([nn.Conv2d(2, 4, 3)])
     hooked[0].register_forward_hook(lambda *arguments: 2 * arguments[-1])  # type: ignore[operator]
     with torch.no_grad():
-        assert local_look(FastView(chain([nn.Conv2d(2, 4, 3)])), images, 1) is not None
-        assert local_look(FastView(chain([Doubled(2, 4, 3)])), images, 1) is None
-        assert local_look(FastView(hooked), images, 1) is None
+        assert incremental_forward(FastView(chain([nn.Conv2d(2, 4, 3)])), images, 1) is not None
+        assert incremental_forward(FastView(chain([Doubled(2, 4, 3)])), images, 1) is None
+        assert incremental_forward(FastView(hooked), images, 1) is None
 
 
 @pytest.mark.parametrize(("name", "size"), [("bncnn", 16), ("smallcnn", 28)])
@@ -134,14 +136,14 @@ def test_square_finds_the_same_with_a_local_look_and_without(
         model = build(name, grey(size), width=0.25).eval()
     images, labels = torch.rand(8, 1, size, size, generator=seeded(0)), torch.zeros(8, dtype=torch.int64)
     labels = model(images).argmax(1)
-    view, found, looks = prepare(model, images, labels), [], list[LocalLook | None]()
-    for see in (local_look, lambda *_: None):
+    view, found, looks = prepare(model, images, labels), [], list[IncrementalForward | None]()
+    for see in (incremental_forward, lambda *_: None):
 
-        def noted(*arguments: Any, see: Callable[..., LocalLook | None] = see) -> LocalLook | None:
+        def noted(*arguments: Any, see: Callable[..., IncrementalForward | None] = see) -> IncrementalForward | None:
             looks.append(see(*arguments))
             return looks[-1]
 
-        monkeypatch.setattr("robustcnn.attacks.square.local_look", noted)
+        monkeypatch.setattr("robustcnn.attacks.square.incremental_forward", noted)
         found.append(Square(queries=300)(view, images, labels, ThreatModel(norm="linf", eps=0.02), generator=seeded(1)))
     assert any(look and (look.sums or name == "bncnn") for look in looks)
     assert (found[0] - found[1]).abs().max() < 1e-6

@@ -8,7 +8,7 @@ from test_view import pictures, relative, settled, slope
 from torch import nn
 
 from robustcnn.core.runtime import Precision, seeded
-from robustcnn.fast.live_view import Following
+from robustcnn.fast.live_view import LiveView
 from robustcnn.fast.view import FastView, fast_view
 from robustcnn.models import MODELS
 
@@ -27,11 +27,11 @@ def move(model: nn.Module) -> None:
 def test_a_view_follows_every_tensor_of_every_network(name: str, precision: Precision) -> None:
     options = {"width": 0.15} if name not in ("logistic", "lenet5") else {}
     model, images = settled(name, channels=3, size=32, **options), pictures(channels=3, size=32)
-    following = Following(model, images, precision=precision)
-    assert following.is_fast
-    before = following.view()(images)
+    live_view = LiveView(model, images, precision=precision)
+    assert live_view.is_fast
+    before = live_view.view()(images)
     move(model)
-    after, fresh = following.view(), fast_view(model, images, precision=precision)
+    after, fresh = live_view.view(), fast_view(model, images, precision=precision)
     assert isinstance(after, FastView)
     assert relative(before, fresh(images)) > 0.02
     assert relative(after(images), fresh(images)) < 1e-6
@@ -41,8 +41,8 @@ def test_a_view_follows_every_tensor_of_every_network(name: str, precision: Prec
 def test_the_model_itself_is_not_touched_and_lends_what_needs_no_change() -> None:
     model = settled("bncnn", width=0.2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    following = Following(model.train(), pictures())
-    view = following.view()
+    live_view = LiveView(model.train(), pictures())
+    view = live_view.view()
     assert isinstance(view, FastView)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -65,6 +65,6 @@ def test_a_model_without_a_fast_view_is_followed_by_being_it() -> None:
 
     model = Odd()
     with pytest.warns(UserWarning, match="attacking the plain model"):
-        following = Following(model, pictures())
-    assert not following.is_fast
-    assert following.view() is model
+        live_view = LiveView(model, pictures())
+    assert not live_view.is_fast
+    assert live_view.view() is model

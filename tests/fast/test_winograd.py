@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.conv_arithmetic import at
+from robustcnn.core.conv_arithmetic import crop
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.fast.incremental import local_look
-from robustcnn.fast.live_view import Following
+from robustcnn.fast.incremental import incremental_forward
+from robustcnn.fast.live_view import LiveView
 from robustcnn.fast.view import CoarseView, FastView, fast_view
 from robustcnn.fast.winograd import TILES, Winograd, gain, winograd_for
 
@@ -110,7 +110,7 @@ def test_views_take_it_while_the_weights_stand_still() -> None:
     assert isinstance(view, FastView)
     assert short_ways(view) == 1
     torch.testing.assert_close(view(images), model(images), rtol=1e-4, atol=1e-5)
-    assert short_ways(Following(model, images).view()) == 0
+    assert short_ways(LiveView(model, images).view()) == 0
 
 
 class ByKeyword(nn.Module):
@@ -143,9 +143,9 @@ def test_square_looks_through_it_in_part() -> None:
     model, images = wide(), torch.rand(4, 3, 32, 32, generator=seeded(0))
     model(images)
     with torch.no_grad():
-        look = local_look(fast_view(model, images), images, 3)
+        look = incremental_forward(fast_view(model, images), images, 3)
         assert look is not None
         assert len(look.stages) == 2
         place = ((9, 12), (29, 32))
-        at(images, place).fill_(1.0)
-        torch.testing.assert_close(look(at(images, place), place), model(images), rtol=1e-4, atol=1e-5)
+        crop(images, place).fill_(1.0)
+        torch.testing.assert_close(look(crop(images, place), place), model(images), rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from robustcnn.core.runtime import DeviceName
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.sets.picture import Framing
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Answer, Attempt
@@ -37,7 +37,7 @@ class AttackVerb:
     """Of a run: the weights of the best epoch, or of the last."""
     attack: str = "fgsm"
     """By name, as `evaluate` takes it: fgsm, "pgd(steps=40)", apgd, deepfool ..."""
-    norm: Norm = "linf"
+    norm: NormName = "linf"
     """How the change is measured."""
     eps: tuple[float, ...] = ()
     """Radii such as 0.007 or 8/255, one or several; the paper's 0.007 when not given."""

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.attacks.gradient import FGSM, RFGSM, GradientAttack
+from robustcnn.attacks.ascent import GradientAttack
+from robustcnn.attacks.gradient import FGSM, RFGSM
 from robustcnn.core.losses import log_odds
 from robustcnn.core.runtime import evaluating
 from robustcnn.core.threat import ThreatModel

@@ -14,7 +14,7 @@ from robustcnn.attacks.gradient import PGD
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import autocast, evaluating, frozen_weights
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.live_view import Following
+from robustcnn.fast.live_view import LiveView
 from robustcnn.train.objectives.standard import Loss, Scorer, Stage, check_smoothing
 
 
@@ -84,7 +84,7 @@ class _Crafting:
 
     def __init__(self, objective: Attacked, stage: Stage) -> None:
         self.objective, self.stage = objective, stage
-        self.following = Following(stage.model, stage.probe, precision=stage.precision)
+        self.live_view = LiveView(stage.model, stage.probe, precision=stage.precision)
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:
         threat = self.objective.threat_at(progress)
@@ -94,8 +94,8 @@ class _Crafting:
 
     @torch.no_grad()
     def _craft(self, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
-        view = self.following.view()
-        if self.following.is_fast:
+        view = self.live_view.view()
+        if self.live_view.is_fast:
             return self.objective.craft(view, images, labels, threat, generator)
         with evaluating(view), frozen_weights(view), autocast(images.device, self.stage.precision):
             return self.objective.craft(view, images, labels, threat, generator)

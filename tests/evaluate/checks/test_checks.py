@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from robustcnn.attacks import FGSM
 from robustcnn.core.results import Finding
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels, spec_of
 from robustcnn.evaluate.checks.bench import Bench
@@ -99,7 +99,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "norm", "eps"), CASES)
-def test_healthy_models_pass_every_check(kind: str, norm: Norm, eps: float) -> None:
+def test_healthy_models_pass_every_check(kind: str, norm: NormName, eps: float) -> None:
     assert troubles(victim(kind), threat=ThreatModel(norm=norm, eps=eps)) == {}
 
 

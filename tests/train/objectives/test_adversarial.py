@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, fit
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.models import PixelModel
 from robustcnn.train import OBJECTIVES, Adversarial, Fast, Free, Mart, Mixture, Standard, Trades
 from robustcnn.train.objectives.adversarial import misalignment
@@ -55,7 +55,7 @@ def lead(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Tensor, Tens
 
 @pytest.mark.parametrize(("norm", "dual"), [("linf", 1), ("l2", 2)])
 @pytest.mark.parametrize("kind", ["adversarial", "mixture", "fast"])
-def test_the_loss_is_the_known_worst_case_of_a_linear_model(kind: str, norm: Norm, dual: int) -> None:
+def test_the_loss_is_the_known_worst_case_of_a_linear_model(kind: str, norm: NormName, dual: int) -> None:
     threat = ThreatModel(norm=norm, eps=0.02)
     objective = {
         "adversarial": Adversarial(threat=threat, steps=4, step_size=0.02),
