@@ -20,7 +20,6 @@ from robustcnn.attacks.gradient import FGSM as FGSM
 from robustcnn.attacks.gradient import MIFGSM as MIFGSM
 from robustcnn.attacks.gradient import PGD as PGD
 from robustcnn.attacks.gradient import RFGSM as RFGSM
-from robustcnn.attacks.gradient import GradientAttack as GradientAttack
 from robustcnn.attacks.minimal import DDN as DDN
 from robustcnn.attacks.minimal import FMN as FMN
 from robustcnn.attacks.noise import CornerNoise as CornerNoise
