@@ -15,7 +15,7 @@ import torch
 from bench import machine
 
 from robustcnn.runs import train as runs
-from robustcnn.runs.train_config import PRESETS, preset
+from robustcnn.runs.presets import PRESETS, preset
 
 SAID = {
     "fashion-smallcnn": ">= 92.5 %",

@@ -18,7 +18,8 @@ from recipes import judged
 
 from robustcnn.attacks import AutoAttack
 from robustcnn.models.checkpoint import Which
-from robustcnn.runs.train_config import PRESETS, TrainConfig, preset
+from robustcnn.runs.presets import PRESETS, preset
+from robustcnn.runs.train_config import TrainConfig
 
 HEAD = ("preset", "seed", "against", "weights", "clean", "under AutoAttack (95 % interval)", "epochs", "minutes", "aim")
 AIMS = {

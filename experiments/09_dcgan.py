@@ -23,7 +23,7 @@ from robustcnn.models import ModelConfig, checkpoint
 from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator
 from robustcnn.runs import pretrain as pretraining
 from robustcnn.runs import train as runs
-from robustcnn.runs.pretrain_config import preset
+from robustcnn.runs.presets import gan_preset
 from robustcnn.runs.train_config import DataConfig, TrainConfig
 from robustcnn.train.gan.checkpoint import PAGE, load_discriminator, load_generator
 from robustcnn.train.gan.latents import sample_latents
@@ -90,7 +90,7 @@ def train_judge(arguments: argparse.Namespace) -> nn.Module:
 
 
 def pretrained(arguments: argparse.Namespace) -> Path:
-    base = preset("fashion-dcgan")
+    base = gan_preset("fashion-dcgan")
     config = replace(
         base,
         name="dcgan",

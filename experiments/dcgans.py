@@ -11,13 +11,13 @@ from robustcnn import ResidentDataset, load
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.data.registry import DataConfig
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
-from robustcnn.runs.pretrain_config import PRESETS
+from robustcnn.runs.presets import GAN_PRESETS
 from robustcnn.train.gan.checkpoint import PAGE
 from robustcnn.train.gan.loop import pretrain
 from robustcnn.train.gan.settings import GanConfig
 
 BATCH = 64
-RECIPES = {each.data.name: each.fit for _, each in PRESETS.values()}
+RECIPES = {each.config.data.name: each.config.fit for each in GAN_PRESETS.values()}
 """How a DCGAN is trained on each data set, but for the epochs."""
 
 

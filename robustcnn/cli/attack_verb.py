@@ -6,7 +6,7 @@ from pathlib import Path
 
 from robustcnn.cli.options import Problem, parse
 from robustcnn.runs.attack_pictures import DEMO, AttackVerb, attack_pictures
-from robustcnn.runs.train import Say
+from robustcnn.runs.folder import Say
 
 TEXT = """Adversarial versions of pictures: panda + 0.007 x sign(gradient) = gibbon, as a figure and as files.
 

@@ -111,8 +111,9 @@ def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 def _evaluate(arguments: list[str]) -> None:
     from robustcnn.cli.options import Problem, parse, take
-    from robustcnn.runs.compare import page
-    from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
+    from robustcnn.report.pages import page
+    from robustcnn.runs.evaluate import evaluate_model
+    from robustcnn.runs.evaluate_config import EvaluateConfig
     from robustcnn.runs.find_model import find
 
     names, rest = _named(arguments)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustcnn.runs.train import Say, known_runs
+from robustcnn.core.folders import RUNS
+from robustcnn.runs.find_model import known_runs
+from robustcnn.runs.folder import Say
 from robustcnn.tracking import Links, Place, Store, read_place, serve, sync
 
 SHOWN = 8
@@ -19,7 +21,7 @@ CURVES = ("curve/worst_linf", "fit/valid_accuracy")
 class UiVerb:
     """Options of `robustcnn ui`."""
 
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
     port: int | None = None
     """Of the page; the first free one from 5000 on when not given."""
@@ -29,7 +31,7 @@ class UiVerb:
 class SyncVerb:
     """Options of `robustcnn sync`."""
 
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
 
 

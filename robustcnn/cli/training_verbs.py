@@ -11,14 +11,16 @@ from pathlib import Path
 from robustcnn.cli.options import parse, take
 from robustcnn.cli.process import Stopped
 from robustcnn.runs import pretrain as pretraining
-from robustcnn.runs import pretrain_config
 from robustcnn.runs import train as runs
+from robustcnn.runs.config_file import read_toml
+from robustcnn.runs.folder import Say
+from robustcnn.runs.presets import GAN_PRESETS, PRESETS, gan_preset, preset, presets_table
 from robustcnn.runs.pretrain_config import PretrainConfig
-from robustcnn.runs.train_config import TrainConfig, preset, presets_table, read_toml
+from robustcnn.runs.train_config import TrainConfig
 from robustcnn.runs.warm_start import sources_model
 
 
-def train(arguments: list[str], *, say: runs.Say) -> None:
+def train(arguments: list[str], *, say: Say) -> None:
     """The verb `train`."""
     if resumed := _resumed(arguments):
         with _resumable("train", *resumed):
@@ -27,7 +29,7 @@ def train(arguments: list[str], *, say: runs.Say) -> None:
     chosen = _preset(arguments)
     base = preset(chosen) if chosen else TrainConfig()
     file, rest = take(arguments[bool(chosen) :], "--config")
-    text = _text("train", "Train a classifier; keep its best and its last weights.", presets_table())
+    text = _text("train", "Train a classifier; keep its best and its last weights.", presets_table(PRESETS))
 
     def parsed(base: TrainConfig) -> TrainConfig:
         told = base if file is None else read_toml(Path(file), base)
@@ -42,17 +44,17 @@ def train(arguments: list[str], *, say: runs.Say) -> None:
         say(str(runs.train(config, say=say)))
 
 
-def pretrain(arguments: list[str], *, say: runs.Say) -> None:
+def pretrain(arguments: list[str], *, say: Say) -> None:
     """The verb `pretrain`."""
     if resumed := _resumed(arguments):
         with _resumable("pretrain", *resumed):
             say(str(pretraining.resume(*resumed, say=say)))
         return
     chosen = _preset(arguments)
-    base = pretrain_config.preset(chosen) if chosen else PretrainConfig()
+    base = gan_preset(chosen) if chosen else PretrainConfig()
     file, rest = take(arguments[bool(chosen) :], "--config")
     says = "Train a DCGAN without labels; a classifier can start from its discriminator."
-    text = _text("pretrain", says, pretrain_config.presets_table())
+    text = _text("pretrain", says, presets_table(GAN_PRESETS))
     told = base if file is None else read_toml(Path(file), base)
     config = pretraining.named(parse(PretrainConfig, rest, verb="pretrain", text=text, default=told))
     with _resumable("pretrain", config.name, config.runs):

@@ -28,6 +28,19 @@ def pick_device(name: DeviceName | str = "auto") -> torch.device:
     return device
 
 
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of CPU threads that there cannot be."""
+    if threads is not None and threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+
+
+def use_threads(threads: int | None) -> None:
+    """Have torch work with so many CPU threads from now on; as many as it likes when None."""
+    check_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def usable(precision: Precision, device: torch.device) -> Precision:
     """`precision`, or fp32 on a processor without bf16, which would work it out more than ten times slower."""
     return precision if precision == "fp32" or device.type != "cpu" or _has_bf16() else "fp32"

@@ -6,24 +6,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from robustcnn.runs.compare import CompareVerb
     from robustcnn.runs.compare import compare as compare_runs
-    from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
+    from robustcnn.runs.evaluate import evaluate_model
+    from robustcnn.runs.evaluate_config import EvaluateConfig
     from robustcnn.runs.find_model import find
+    from robustcnn.runs.presets import PRESETS, preset
     from robustcnn.runs.pretrain import pretrain_run
     from robustcnn.runs.pretrain_config import PretrainConfig
     from robustcnn.runs.train import train as train_run
-    from robustcnn.runs.train_config import PRESETS, TrainConfig, preset
+    from robustcnn.runs.train_config import TrainConfig
 
 # Fetched on first use, as the rooms below need not all be woken for one verb.
 _HOMES = {
     "CompareVerb": ("compare", "CompareVerb"),
-    "EvaluateConfig": ("evaluate", "EvaluateConfig"),
-    "PRESETS": ("train_config", "PRESETS"),
+    "EvaluateConfig": ("evaluate_config", "EvaluateConfig"),
+    "PRESETS": ("presets", "PRESETS"),
     "PretrainConfig": ("pretrain_config", "PretrainConfig"),
     "TrainConfig": ("train_config", "TrainConfig"),
     "compare_runs": ("compare", "compare"),
     "evaluate_model": ("evaluate", "evaluate_model"),
     "find": ("find_model", "find"),
-    "preset": ("train_config", "preset"),
+    "preset": ("presets", "preset"),
     "pretrain_run": ("pretrain", "pretrain_run"),
     "train_run": ("train", "train"),
 }

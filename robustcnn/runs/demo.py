@@ -6,23 +6,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from robustcnn.core.folders import RUNS
 from robustcnn.data.augment.policy import Augment
 from robustcnn.models import ModelConfig
-from robustcnn.runs import pretrain_config
 from robustcnn.runs.compare import CompareVerb, compare
-from robustcnn.runs.evaluate import EvaluateConfig, evaluate_model
+from robustcnn.runs.evaluate import evaluate_model
+from robustcnn.runs.evaluate_config import EvaluateConfig
 from robustcnn.runs.find_model import find
+from robustcnn.runs.folder import Say, stamp
+from robustcnn.runs.presets import gan_preset, preset
 from robustcnn.runs.pretrain import pretrain_run
 from robustcnn.runs.pretrain_config import PretrainConfig
-from robustcnn.runs.train import Say, stamp, train
-from robustcnn.runs.train_config import TrainConfig, preset
+from robustcnn.runs.train import train
+from robustcnn.runs.train_config import TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DemoVerb:
     """Options of `robustcnn demo`."""
 
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
     data: Literal["digits", "signs"] = "digits"
     """Grey digits, or road signs in colour, which take a few minutes longer."""
@@ -36,7 +39,7 @@ class DemoVerb:
 
 def pretraining(options: DemoVerb) -> PretrainConfig:
     """A small DCGAN, for a few seconds."""
-    base = pretrain_config.preset("digits-dcgan")
+    base = gan_preset("digits-dcgan")
     fit = replace(base.fit, epochs=options.epochs or 6, samples=200)
     model, data = replace(base.model, width=1 / 8), preset(f"{options.data}-quick").data
     return replace(base, name=f"demo-gan-{stamp()}", runs=options.runs, data=data, model=model, fit=fit)

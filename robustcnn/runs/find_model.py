@@ -14,9 +14,8 @@ from torch import nn
 
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.models import checkpoint
-from robustcnn.runs.train import RECORD, read_config
-from robustcnn.runs.train_config import TrainConfig
-from robustcnn.tracking import fetch_checkpoint, read_place
+from robustcnn.runs.train_config import TRAINING, TrainConfig
+from robustcnn.tracking import PLACE, fetch_checkpoint, read_place
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -57,8 +56,14 @@ def trained_runs(runs: Path) -> list[Path]:
     return [page.parent for page in pages]
 
 
+def known_runs(runs: Path) -> list[Path]:
+    """The folders of all runs that were started or tracked, the latest first."""
+    folders = {path.parent for name in (TRAINING.record, PLACE) for path in runs.glob(f"*/{name}")}
+    return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
 def _checkpoint(folder: Path, which: checkpoint.Which) -> Victim:
-    trained = read_config(folder) if (folder / RECORD).is_file() else None
+    trained = TRAINING.read_config(folder) if (folder / TRAINING.record).is_file() else None
     return Victim(
         name=folder.resolve().name, model=checkpoint.load(folder, which=which), folder=folder, trained=trained
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +9,15 @@ from pathlib import Path
 import torch
 
 from robustcnn.core.atomic_files import write_atomically
-from robustcnn.core.plain_data import from_plain, to_plain
-from robustcnn.core.runtime import derived_seed, global_seed, pick_device
+from robustcnn.core.plain_data import to_plain
+from robustcnn.core.runtime import derived_seed, global_seed, pick_device, use_threads
 from robustcnn.data.registry import load
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import checkpoint
 from robustcnn.models.dcgan import Generator, discriminator
 from robustcnn.report.contact_sheet import sheet
-from robustcnn.runs.pretrain_config import PretrainConfig
-from robustcnn.runs.train import Say, provenance, stamp
+from robustcnn.runs.folder import Say, folder_of, made_up, provenance
+from robustcnn.runs.pretrain_config import PRETRAINING, PretrainConfig
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
 from robustcnn.train.gan import checkpoint as gan_checkpoint
 from robustcnn.train.gan.frechet import Features, penultimate_features
@@ -27,7 +26,6 @@ from robustcnn.train.gan.loop import pretrain
 from robustcnn.train.gan.metrics import GAN_HEADER, GanMetrics
 from robustcnn.train.gan.watch import alarms, generated
 
-RECORD = "pretrain.json"
 PICTURES = "samples"
 """In a run's folder."""
 
@@ -50,15 +48,15 @@ class Pretrained:
 
 def pretrain_run(config: PretrainConfig, *, resume: bool = False, say: Say = lambda _: None) -> Pretrained:
     """Train as `config` says; `resume` goes on where the run of that name stopped."""
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    use_threads(config.threads)
     config = named(config)
-    folder, device = config.runs / config.name, pick_device(config.device)
+    folder, device = folder_of(config), pick_device(config.device)
     data = load(config.data).train.to(device)
     with global_seed(derived_seed(config.fit.seed, "weights")):
         networks = Generator(data.spec, config.model), discriminator(data.spec, config.model)
     features = _features(config, data)
-    _claim(folder, config, resume=resume)
+    if not resume:
+        PRETRAINING.claim(config)
     say(_opening(config, data, device, [sum(each.numel() for each in net.parameters()) for net in networks]))
     with SpooledTracker(folder, say=say) if config.track else NullTracker() as tracker:
         _introduce(tracker, config, data, device)
@@ -82,34 +80,13 @@ def pretrain_run(config: PretrainConfig, *, resume: bool = False, say: Say = lam
 
 def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Pretrained:
     """Continue the pre-training of that name."""
-    path = runs / name / RECORD
-    if not path.is_file():
-        others = sorted(entry.parent.name for entry in runs.glob(f"*/{RECORD}"))
-        known = f"; there are: {', '.join(others)}" if others else ""
-        raise FileNotFoundError(f"{runs / name} holds no pre-training: it has no {RECORD}{known}")
-    config = from_plain(PretrainConfig, json.loads(path.read_text())["config"])
-    has_started = (runs / name / gan_checkpoint.PAGE).exists()
-    return pretrain_run(replace(config, name=name, runs=runs), resume=has_started, say=say)
+    config, has_started = PRETRAINING.resumed(name, runs)
+    return pretrain_run(config, resume=has_started, say=say)
 
 
 def named(config: PretrainConfig) -> PretrainConfig:
     """The config with a name: its own, or one made up from data and time."""
-    data = config.data.name.partition(":")[0]
-    return config if config.name else replace(config, name=f"{data}-dcgan-{stamp()}")
-
-
-def _claim(folder: Path, config: PretrainConfig, *, resume: bool) -> None:
-    """Write down what is about to be run; a run that is there already is never overwritten."""
-    if resume:
-        return
-    for page in (gan_checkpoint.PAGE, checkpoint.PAGE):
-        if (folder / page).exists():
-            raise ValueError(
-                f"a run named {config.name!r} is there already ({folder}): continue it with --resume {config.name}, "
-                "or choose another --name"
-            )
-    record = {"config": to_plain(config), "made_by": provenance()}
-    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+    return config if config.name else replace(config, name=made_up(config.data.name, "dcgan"))
 
 
 def _introduce(tracker: Tracker, config: PretrainConfig, data: ResidentDataset, device: torch.device) -> None:

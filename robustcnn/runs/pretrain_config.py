@@ -1,14 +1,16 @@
-"""A pre-training's whole config, composed from those of the parts, and its presets."""
+"""A pre-training's whole config, composed from those of the parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from robustcnn.core.plain_data import did_you_mean
-from robustcnn.core.runtime import DeviceName, Precision
+from robustcnn.core.folders import RUNS
+from robustcnn.core.runtime import DeviceName, Precision, check_threads
 from robustcnn.data.registry import DataConfig
 from robustcnn.models.dcgan import DcganConfig
+from robustcnn.runs.folder import Kind, check
+from robustcnn.train.gan import checkpoint as gan_checkpoint
 from robustcnn.train.gan.settings import GanConfig
 
 
@@ -18,7 +20,7 @@ class PretrainConfig:
 
     name: str = ""
     """Of the run; made up from data and time when not given."""
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
     data: DataConfig = field(default_factory=DataConfig)
     model: DcganConfig = field(default_factory=DcganConfig)
@@ -36,43 +38,8 @@ class PretrainConfig:
     """Show the run in MLflow."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
-        if Path(self.name).name != self.name:
-            raise ValueError(f"name must be a plain folder name, got {self.name!r} (--runs says where runs are kept)")
+        check_threads(self.threads)
+        check(self)
 
 
-def preset(name: str) -> PretrainConfig:
-    """The preset config of that name."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}{did_you_mean(name, PRESETS)}")
-    return PRESETS[name][1]
-
-
-def presets_table() -> str:
-    """A line a preset."""
-    return "\n".join(f"  {name:<18} {says}" for name, (says, _) in PRESETS.items())
-
-
-PRESETS = {
-    "digits-dcgan": (
-        "the embedded digits: about a minute",
-        PretrainConfig(
-            data=DataConfig(name="digits"),
-            model=DcganConfig(width=0.25),
-            fit=GanConfig(epochs=30, batch_size=16, lr=1e-4, generator_lr=5e-4),
-        ),
-    ),
-    "fashion-dcgan": (
-        "Fashion-MNIST",
-        PretrainConfig(
-            data=DataConfig(name="fashion-mnist"), model=DcganConfig(width=0.5), fit=GanConfig(epochs=30, batch_size=64)
-        ),
-    ),
-    "signs-dcgan": (
-        "the embedded road signs in colour",
-        PretrainConfig(
-            data=DataConfig(name="signs"), model=DcganConfig(width=0.5), fit=GanConfig(epochs=30, batch_size=64)
-        ),
-    ),
-}
+PRETRAINING = Kind(config=PretrainConfig, what="pre-training", record="pretrain.json", page=gan_checkpoint.PAGE)

@@ -1,23 +1,17 @@
-"""A run's whole config, composed from those of the parts, and the presets."""
+"""A training's whole config, composed from those of the parts."""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
-from robustcnn.core.plain_data import did_you_mean, from_plain
-from robustcnn.core.runtime import DeviceName, Precision
-from robustcnn.core.threat import ThreatModel
-from robustcnn.data.augment.policy import Augment
+from robustcnn.core.folders import RUNS
+from robustcnn.core.runtime import DeviceName, Precision, check_threads
 from robustcnn.data.balance import Balance
 from robustcnn.data.registry import DataConfig
-from robustcnn.models import ModelConfig
-from robustcnn.train import Adversarial, Fast, FitConfig, OptimConfig, Standard, Trades
-from robustcnn.train.settings import AnyObjective
-
-T = TypeVar("T")
+from robustcnn.models import ModelConfig, checkpoint
+from robustcnn.runs.folder import Kind, check
+from robustcnn.train import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +20,7 @@ class TrainConfig:
 
     name: str = ""
     """Of the run; made up from data, model and time when not given."""
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=lambda: ModelConfig(name="smallcnn"))
@@ -54,234 +48,8 @@ class TrainConfig:
     """Give MLflow also a model that it can load and serve by itself (pt2); takes some seconds."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be at least 1, got {self.threads}")
-        if Path(self.name).name != self.name:
-            raise ValueError(f"name must be a plain folder name, got {self.name!r} (--runs says where runs are kept)")
+        check_threads(self.threads)
+        check(self)
 
 
-def read_toml(path: Path, base: T) -> T:
-    """`base` with what the file says instead; tables are named as the options are: [fit.optim] lr = 0.1."""
-    try:
-        plain = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise FileNotFoundError(f"--config {path}: there is no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise ValueError(f"--config {path} is not TOML: {problem}") from None
-    try:
-        return from_plain(type(base), plain, base=base)
-    except ValueError as problem:
-        raise ValueError(f"--config {path}: {problem}") from None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Preset:
-    """A config with a name and a word on what it is for."""
-
-    says: str
-    config: TrainConfig
-
-
-def preset(name: str) -> TrainConfig:
-    """The preset config of that name."""
-    if name not in PRESETS:
-        raise ValueError(f"unknown preset {name!r}{did_you_mean(name, PRESETS)}")
-    return PRESETS[name].config
-
-
-def presets_table() -> str:
-    """A line a preset."""
-    return "\n".join(f"  {name:<18} {entry.says}" for name, entry in PRESETS.items())
-
-
-def _recipe(data: str, model: ModelConfig, fit: FitConfig, **rest: object) -> TrainConfig:
-    return TrainConfig(data=DataConfig(name=data), model=model, fit=fit, **rest)  # type: ignore[arg-type]
-
-
-def _linf(eps: float) -> ThreatModel:
-    return ThreatModel(norm="linf", eps=eps)
-
-
-def _cifar10(objective: AnyObjective, *, epochs: int, awp: float = 0.0) -> TrainConfig:
-    fit = FitConfig(
-        epochs=epochs,
-        batch_size=128,
-        optim=OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle"),
-        # lambda/m * sum w^2 with m = 45,000: the usual weight decay of 5e-4.
-        l2=11.25,
-        augment=Augment(mirror=True, shift=4),
-        objective=objective,
-        ema=0.999,
-        awp=awp,
-    )
-    return _recipe("cifar10", ModelConfig(name="preactresnet18"), fit)
-
-
-def _small(data: str, objective: Adversarial | Fast | Trades, *, epochs: int, mirror: bool = False) -> TrainConfig:
-    """For either MNIST; a large eps is learnt only where it grows, and best while the learning rate is high."""
-    fit = FitConfig(
-        epochs=epochs,
-        batch_size=64,
-        optim=OptimConfig(name="adam", lr=2e-3, schedule="cosine", warmup=0.05),
-        augment=Augment(mirror=mirror),
-        objective=replace(objective, warmup=0.1),
-        ema=0.999,
-    )
-    return _recipe(data, ModelConfig(name="smallcnn", width=0.5), fit)
-
-
-def _quick_signs(objective: Standard | Adversarial, *, epochs: int) -> TrainConfig:
-    optim = OptimConfig(name="adam", lr=3e-3, schedule="cosine", warmup=0.05)
-    fit = FitConfig(epochs=epochs, batch_size=64, optim=optim, objective=objective, watch=300)
-    data = DataConfig(name="signs", drawn=4000)
-    return TrainConfig(data=data, model=ModelConfig(name="smallcnn", width=0.25), fit=fit)
-
-
-_ONE_CYCLE = OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle")
-
-PRESETS = {
-    "digits-quick": Preset(
-        says="a small CNN on the embedded digits: seconds",
-        config=_recipe(
-            "digits",
-            ModelConfig(name="smallcnn", width=0.25),
-            FitConfig(epochs=8, batch_size=64, optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle")),
-        ),
-    ),
-    "signs-bncnn": Preset(
-        says="batch-norm CNN on the embedded road signs",
-        config=_recipe(
-            "signs",
-            ModelConfig(name="bncnn"),
-            FitConfig(epochs=10, optim=_ONE_CYCLE, augment=Augment(shift=3, brightness=0.2)),
-        ),
-    ),
-    "fashion-lenet5": Preset(
-        says="LeNet-5 as published in 1998, on Fashion-MNIST",
-        config=_recipe(
-            "fashion-mnist",
-            ModelConfig(name="lenet5"),
-            FitConfig(epochs=15, optim=OptimConfig(name="nesterov", lr=0.02, schedule="cosine")),
-            threads=1,
-        ),
-    ),
-    "fashion-smallcnn": Preset(
-        says="the network of the MNIST robustness papers, >= 92.5 % on Fashion-MNIST in ten epochs",
-        config=_recipe(
-            "fashion-mnist",
-            ModelConfig(name="smallcnn", dropout=0.4),
-            FitConfig(
-                epochs=10,
-                batch_size=64,
-                optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
-                augment=Augment(mirror=True),
-                l2=5.0,
-            ),
-        ),
-    ),
-    "mnist-smallcnn": Preset(
-        says="the same network on MNIST",
-        config=_recipe(
-            "mnist",
-            ModelConfig(name="smallcnn", dropout=0.4),
-            FitConfig(
-                epochs=5,
-                optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
-                augment=Augment(shift=2),
-            ),
-        ),
-    ),
-    "fer2013-vgg11": Preset(
-        says="VGG-11 on the faces of FER2013, rare expressions weighted up",
-        config=_recipe(
-            "fer2013",
-            ModelConfig(name="vgg11", batch_norm=True, dropout=0.5),
-            FitConfig(
-                epochs=40,
-                optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
-                augment=Augment(mirror=True, shift=4, rotate=10),
-                l2=5.0,
-            ),
-            balance="weights",
-        ),
-    ),
-    "cifar10-resnet18": Preset(
-        says="ResNet-18 on CIFAR-10, for a GPU: 30 epochs to 94-95 %",
-        config=_recipe(
-            "cifar10",
-            ModelConfig(name="resnet18"),
-            FitConfig(
-                epochs=30,
-                batch_size=128,
-                optim=OptimConfig(name="nesterov", lr=0.1, schedule="one-cycle"),
-                # lambda/m * sum w^2 with m = 45,000: the usual weight decay of 5e-4.
-                l2=11.25,
-                augment=Augment(mirror=True, shift=4, padding="reflect"),
-                objective=Standard(label_smoothing=0.1),
-                ema=0.999,
-            ),
-        ),
-    ),
-    "digits-quick-robust": Preset(
-        says="the embedded digits against linf 0.1: seconds",
-        config=_recipe(
-            "digits",
-            ModelConfig(name="smallcnn", width=0.25),
-            FitConfig(
-                epochs=12,
-                batch_size=64,
-                optim=OptimConfig(name="nesterov", lr=0.05, schedule="one-cycle"),
-                objective=Adversarial(threat=_linf(0.1), steps=3, warmup=0.3),
-            ),
-        ),
-    ),
-    "signs-quick": Preset(
-        says="a small CNN on the embedded road signs: seconds",
-        config=_quick_signs(Standard(), epochs=8),
-    ),
-    "signs-quick-robust": Preset(
-        says="the same against linf 8/255: minutes",
-        config=_quick_signs(Adversarial(threat=_linf(8 / 255), steps=3, warmup=0.2), epochs=14),
-    ),
-    "mnist-madry": Preset(
-        says="PGD training (Madry et al. 2018) on MNIST against linf 0.3",
-        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=5), epochs=10),
-    ),
-    "mnist-fast": Preset(
-        says="PGD training of three long steps on MNIST against linf 0.3, against which one step does not help",
-        config=_small("mnist", Adversarial(threat=_linf(0.3), steps=3, step_size=0.15), epochs=8),
-    ),
-    "fashion-trades": Preset(
-        says="TRADES on Fashion-MNIST against linf 0.1",
-        config=_small("fashion-mnist", Trades(threat=_linf(0.1), steps=5, beta=6.0), epochs=16),
-    ),
-    "fashion-fast": Preset(
-        says="one-step training on Fashion-MNIST against linf 0.1",
-        config=_small("fashion-mnist", Fast(threat=_linf(0.1), noise=1.0), epochs=10, mirror=True),
-    ),
-    "signs-pgd": Preset(
-        says="PGD training on the embedded road signs against linf 8/255",
-        config=_recipe(
-            "signs",
-            ModelConfig(name="bncnn"),
-            FitConfig(
-                epochs=15,
-                optim=_ONE_CYCLE,
-                augment=Augment(shift=3, brightness=0.2),
-                objective=Adversarial(threat=_linf(8 / 255), steps=5, warmup=0.3),
-            ),
-        ),
-    ),
-    "cifar10-fast": Preset(
-        says="PreAct-ResNet-18 on CIFAR-10 in one step against linf 8/255, with noise against collapse; for a GPU",
-        config=_cifar10(Fast(threat=_linf(8 / 255), noise=2.0), epochs=30),
-    ),
-    "cifar10-pgd": Preset(
-        says="the same by PGD training",
-        config=_cifar10(Adversarial(threat=_linf(8 / 255), steps=10, step_size=2 / 255), epochs=40),
-    ),
-    "cifar10-trades-awp": Preset(
-        says="the same by TRADES with perturbed weights",
-        config=_cifar10(Trades(threat=_linf(8 / 255), steps=10, step_size=2 / 255), epochs=60, awp=0.005),
-    ),
-}
+TRAINING = Kind(config=TrainConfig, what="run", record="run.json", page=checkpoint.PAGE)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from robustcnn.core.plain_data import to_plain
-from robustcnn.models.checkpoint import StoredFile, read_page, read_tensors, write_page, write_tensors
+from robustcnn.models.checkpoint import STORED, Checkpoint
+from robustcnn.models.stored_folder import StoredFile, write_tensors
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training
 
@@ -29,9 +30,10 @@ class Journal:
             last = write_tensors(self.folder / f"weights-{number:04d}.safetensors", training.model.state_dict())
         if self.best is None or training.history[-1].best:
             self.best = last
-        write_page(
-            self.folder,
-            model=training.model,
+        page = Checkpoint(
+            version=STORED.version,
+            model=training.model.config,
+            spec=training.model.spec,
             best=self.best,
             last=last,
             training=state,
@@ -39,21 +41,22 @@ class Journal:
             data=training.train.fingerprint,
             history=training.history,
         )
+        STORED.write(self.folder, page)
 
     def restore(self) -> None:
         """Put the training where the folder's checkpoint left it."""
-        training, page = self.training, read_page(self.folder)
+        training, page = self.training, STORED.read(self.folder)
         refuse_changes(_completed(page.fit, to_plain(FitConfig())), to_plain(training.config), self.folder)
         if page.data != training.train.fingerprint:
             raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
         device = training.train.device
-        last = {name: tensor.to(device) for name, tensor in read_tensors(self.folder, page.last).items()}
-        state = {name: tensor.to(device) for name, tensor in read_tensors(self.folder, page.training).items()}
+        last = {name: tensor.to(device) for name, tensor in STORED.tensors(self.folder, page.last).items()}
+        state = {name: tensor.to(device) for name, tensor in STORED.tensors(self.folder, page.training).items()}
         training.optimizer.load_state(_under("optimizer.", state))
         training.model.load_state_dict(_under("model.", state) if training.averaged is not None else last)
         if training.averaged is not None:
             training.averaged.tensors = last
-        training.best_weights = read_tensors(self.folder, page.best)
+        training.best_weights = STORED.tensors(self.folder, page.best)
         training.history, self.best = page.history, page.best
 
 

@@ -8,11 +8,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from robustcnn.core.results import EpochMetrics, is_better
 from robustcnn.core.runtime import Precision, autocast, derived_seed, global_seed, seeded
@@ -25,6 +23,7 @@ from robustcnn.train.optimisation.averaging import Averaged
 from robustcnn.train.optimisation.awp import perturbed_weights
 from robustcnn.train.optimisation.optim import Optimizer
 from robustcnn.train.optimisation.penalties import Penalties
+from robustcnn.train.pace import LateReader, Pace, check_precision
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.watch import Watch, alarm, has_collapsed
 
@@ -49,16 +48,13 @@ class Training:
         progress: bool = True,
     ) -> None:
         _check(model, train, validation, config, class_weights)
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+        check_precision(precision)
         self.model = model.to(train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
         self.train, self.validation, self.config, self.precision = train, validation, config, precision
-        self.batch_size = len(train) if config.batch_size == "full" else min(config.batch_size, len(train))
-        # Batch norm cannot normalise a single example, so a last batch of one is left out.
-        self.drop_last = self.batch_size > 1 and len(train) % self.batch_size == 1
-        self.batches_per_epoch = len(train) // self.batch_size + (len(train) % self.batch_size > self.drop_last)
-        self.steps_per_epoch = self.batches_per_epoch * getattr(config.objective, "replays", 1)
+        self.pace = Pace.of(len(train), len(train) if config.batch_size == "full" else config.batch_size)
+        self.replays = getattr(config.objective, "replays", 1)
+        self.steps_per_epoch = self.pace.batches * self.replays
         self.total_steps = config.epochs * self.steps_per_epoch
         self.frozen = Frozen(model, config.freeze)
         self.optimizer = Optimizer(model, config.optim, total_steps=self.total_steps)
@@ -66,8 +62,7 @@ class Training:
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
         self.class_weights = None if class_weights is None else class_weights.to(train.device)
         self.watch = _watch(validation, config, precision)
-        # tqdm's None: shown on a terminal, hidden in a log.
-        self.hidden = None if progress else True
+        self.progress = progress
         self.history: tuple[EpochMetrics, ...] = ()
         self.best_weights: dict[str, Tensor] = {}
 
@@ -146,35 +141,32 @@ class Training:
     def _pass(self, epoch: int, scorer: Scorer) -> tuple[float, float]:
         """(mean loss, last learning rate) of one pass over the training data."""
         generator = seeded(derived_seed(self.config.seed, "data", epoch), self.train.device)
-        first, last = (epoch - 1) * self.steps_per_epoch, epoch * self.steps_per_epoch - 1
-        # Reading a loss waits for the device: at every step on a CPU, where that is free, now and then on a GPU.
-        patience = 1 if self.train.device.type == "cpu" else 50
-        losses: list[Tensor] = []
-        total = 0.0
+        first = (epoch - 1) * self.steps_per_epoch
+
+        def check(rows: list[list[float]], start: int) -> None:
+            for index, (value,) in enumerate(rows, start=first + start + 1):
+                if not math.isfinite(value):
+                    raise _diverged(value, "loss", index, epoch, rate)
+
+        losses, rate = LateReader(self.train.device, check), 0.0
         self.model.train()
         self.frozen.hold()
         for step, (images, labels) in enumerate(self._batches(epoch, generator), start=first):
             images = images.contiguous(memory_format=torch.channels_last)
-            losses.append(self._descend(scorer(images, labels, generator, progress=step / self.total_steps), labels))
+            loss = self._descend(scorer(images, labels, generator, progress=step / self.total_steps), labels)
             rate = self.optimizer.step(step)
             if self.averaged is not None:
                 self.averaged.update(step)
-            if len(losses) == patience or step == last:
-                values = torch.stack(losses).tolist()
-                for index, value in enumerate(values):
-                    if not math.isfinite(value):
-                        raise _diverged(value, "loss", step - len(values) + 2 + index, epoch, rate)
-                total += sum(values)
-                losses.clear()
-        return total / self.steps_per_epoch, rate
+            losses.add(loss[None])
+        (mean,) = losses.means()
+        return mean, rate
 
     def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         batches = self.train.batches(
-            self.batch_size, generator=generator, transform=self.config.augment, drop_last=self.drop_last
+            self.pace.batch_size, generator=generator, transform=self.config.augment, drop_last=self.pace.drop_last
         )
-        shown = tqdm(batches, f"epoch {epoch}", total=self.batches_per_epoch, leave=False, disable=self.hidden)
-        for batch in shown:
-            for _ in range(self.steps_per_epoch // self.batches_per_epoch):
+        for batch in self.pace.shown(batches, epoch, progress=self.progress):
+            for _ in range(self.replays):
                 yield batch
 
     def _descend(self, loss: Loss, labels: Tensor) -> Tensor:

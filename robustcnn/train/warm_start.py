@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from robustcnn.core.folders import RUNS
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import global_seed
 from robustcnn.core.spec import ImageSpec
@@ -42,9 +43,7 @@ class Started:
     """Why the last layer was kept or not."""
 
 
-def read_source(
-    text: str, runs: Path = Path("mlruns/checkpoints"), *, weights: Path | None = None, download: bool = False
-) -> Source:
+def read_source(text: str, runs: Path = RUNS, *, weights: Path | None = None, download: bool = False) -> Source:
     """A run by its name, a folder with a checkpoint or a pre-training, or torchvision:NAME."""
     if text.startswith(PREFIX):
         published, path = find_weights(text, weights=weights, download=download)

@@ -17,7 +17,9 @@ from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.spec import ImageSpec
 from robustcnn.core.threat import ThreatModel
 from robustcnn.models import build
-from robustcnn.runs.train_config import PRESETS, TrainConfig, preset, read_toml
+from robustcnn.runs.config_file import read_toml
+from robustcnn.runs.presets import PRESETS, preset
+from robustcnn.runs.train_config import TrainConfig
 from robustcnn.train import OBJECTIVES, Trades
 
 TINY = ["--data.name", "digits", "--model.name", "logistic", "--fit.epochs", "1", "--threads", "1", "--no-track"]

@@ -18,6 +18,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import FastView, fast_view
 from robustcnn.models import MODELS, PixelModel, build, checkpoint
 from robustcnn.models.dcgan import DcganConfig, Generator, classifier_from, discriminator, halvings
+from robustcnn.models.stored_folder import write_tensors
 
 SIZES = (28, 32, 48, 64)
 EVERY_SPEC = pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_pixels_are_normalised_as_the_trunk_has_learnt_to_see_them() -> None:
 
 def test_a_checkpoint_of_the_classifier_is_built_again_from_its_page(tmp_path: Path) -> None:
     model = classifier_from(learnt(GREY), GREY).eval()
-    stored = checkpoint.write_tensors(tmp_path / "weights-0001.safetensors", model.state_dict())
+    stored = write_tensors(tmp_path / "weights-0001.safetensors", model.state_dict())
     history = EpochMetrics(
         epoch=1,
         train_loss=1.0,
@@ -149,8 +150,9 @@ def test_a_checkpoint_of_the_classifier_is_built_again_from_its_page(tmp_path: P
         images_per_second=1.0,
         seconds=1.0,
     )
-    options = {"fit": {}, "data": "", "history": (history,)}
-    checkpoint.write_page(tmp_path, model=model, best=stored, last=stored, training=stored, **options)  # type: ignore[arg-type]
+    options = {"version": 1, "model": model.config, "spec": model.spec, "fit": {}, "data": "", "history": (history,)}
+    page = checkpoint.Checkpoint(best=stored, last=stored, training=stored, **options)  # type: ignore[arg-type]
+    checkpoint.STORED.write(tmp_path, page)
     again = checkpoint.load(tmp_path)
     images = torch.rand(4, *GREY.shape, generator=seeded(0))
     assert torch.equal(again(images), model(images))

@@ -11,8 +11,8 @@ from torch import nn
 
 from robustcnn.cli.main import main
 from robustcnn.data.registry import DataConfig, load
-from robustcnn.runs.compare import latest, read_report
-from robustcnn.runs.evaluate import EvaluateConfig, plan_of
+from robustcnn.runs.evaluate_config import EvaluateConfig, plan_of
+from robustcnn.runs.evaluations import latest, read_report
 from robustcnn.runs.find_model import find
 from robustcnn.tracking import read_place
 

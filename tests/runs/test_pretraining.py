@@ -19,9 +19,10 @@ from robustcnn.core.results import EpochMetrics
 from robustcnn.report.contact_sheet import sheet
 from robustcnn.report.plots import gan_curves, png
 from robustcnn.runs import pretrain as pretraining
-from robustcnn.runs.pretrain import PICTURES, RECORD
-from robustcnn.runs.pretrain_config import PRESETS, PretrainConfig
-from robustcnn.runs.train_config import read_toml
+from robustcnn.runs.config_file import read_toml
+from robustcnn.runs.presets import GAN_PRESETS
+from robustcnn.runs.pretrain import PICTURES
+from robustcnn.runs.pretrain_config import PRETRAINING, PretrainConfig
 from robustcnn.tracking import Tracker, read_place
 from robustcnn.tracking.names import epoch_points
 from robustcnn.train.gan.checkpoint import load_discriminator, read_page
@@ -57,7 +58,7 @@ def test_a_run_leaves_networks_pictures_and_curves(tmp_path: Path, capsys: pytes
         assert page.width == page.height == 8 * (96 + 4)
     assert load_discriminator(folder).spec.shape == (1, 16, 16)
     assert not (folder / "checkpoint.json").exists()
-    record = json.loads((folder / RECORD).read_text())
+    record = json.loads((folder / PRETRAINING.record).read_text())
     assert to_plain(from_plain(PretrainConfig, record["config"])) == record["config"]
     assert set(record["made_by"]) >= {"torch", "commit"}
     assert "a run named 'one' is there already" in mistake(
@@ -139,7 +140,7 @@ def test_an_alarm_is_one_line_at_once_and_again_at_the_end(tmp_path: Path, capsy
 def test_a_toml_file_sets_what_it_names(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[fit]\nloss = "hinge"\n[model]\nspectral_norm = true\n')
-    config = read_toml(file, PRESETS["fashion-dcgan"][1])
+    config = read_toml(file, GAN_PRESETS["fashion-dcgan"].config)
     assert (config.fit.loss, config.model.spectral_norm, config.data.name) == ("hinge", True, "fashion-mnist")
 
 

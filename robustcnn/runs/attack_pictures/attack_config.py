@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from robustcnn.core.folders import RUNS
 from robustcnn.core.runtime import DeviceName
 from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.sets.picture import Framing
@@ -31,7 +32,7 @@ class AttackVerb:
     """File with the torchvision classifier's weights; torchvision's own cache when not given."""
     download: bool = False
     """Fetch the classifier's weights when they are not in the cache."""
-    runs: Path = Path("mlruns/checkpoints")
+    runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
     which: Which = "best"
     """Of a run: the weights of the best epoch, or of the last."""

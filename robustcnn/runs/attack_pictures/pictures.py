@@ -20,7 +20,7 @@ from robustcnn.runs.attack_pictures.attack_config import Attacked, AttackVerb
 from robustcnn.runs.attack_pictures.report import as_equation, opening, record, told
 from robustcnn.runs.attack_pictures.stand_in import NAME, STOP, stand_in
 from robustcnn.runs.attack_pictures.subject import Subject, class_index, of_spec, subject
-from robustcnn.runs.train import Say
+from robustcnn.runs.folder import Say
 
 ALONG = 16 / 255
 

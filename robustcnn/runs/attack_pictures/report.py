@@ -15,7 +15,7 @@ from robustcnn.report.table import Cell, Table
 from robustcnn.runs.attack_pictures.attack_config import Attacked, AttackVerb
 from robustcnn.runs.attack_pictures.stand_in import NAME
 from robustcnn.runs.attack_pictures.subject import Subject
-from robustcnn.runs.train import provenance
+from robustcnn.runs.folder import provenance
 
 SIGNED = ("FGSM()", "FGSM(loss='ce')")
 

@@ -9,7 +9,7 @@ from robustcnn.data.resident import as_pixels
 from robustcnn.data.signs.road_signs import load_signs
 from robustcnn.evaluate import predict
 from robustcnn.models import PixelModel, build
-from robustcnn.runs.train import Say
+from robustcnn.runs.folder import Say
 from robustcnn.train import FitConfig, OptimConfig, fit
 
 NAME = "stand-in"

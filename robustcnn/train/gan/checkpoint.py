@@ -8,7 +8,6 @@ gan-training-0007.safetensors       what only a continued training needs: the st
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustcnn.core.atomic_files import write_atomically
-from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.plain_data import to_plain
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models import PixelModel
-from robustcnn.models.checkpoint import StoredFile, read_tensors, write_tensors
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
+from robustcnn.models.stored_folder import Page, StoredFile, StoredFolder, write_tensors
 from robustcnn.train.gan.metrics import GanMetrics
 from robustcnn.train.gan.training import GanTraining
 from robustcnn.train.resume import refuse_changes
 
-VERSION = 1
-"""Of the layout; a page of another version is refused."""
 PAGE = "gan.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GanCheckpoint:
+class GanCheckpoint(Page):
     """The page of a pre-training's folder."""
 
-    version: int
     model: DcganConfig
     spec: ImageSpec
     generator: StoredFile
@@ -48,6 +43,15 @@ class GanCheckpoint:
     history: tuple[GanMetrics, ...]
 
 
+STORED = StoredFolder(
+    kind=GanCheckpoint,
+    page=PAGE,
+    version=1,
+    what="pre-training",
+    absent="holds no pre-training: it has no {page} (`robustcnn pretrain` writes one)",
+)
+
+
 def save(folder: Path, training: GanTraining) -> None:
     """Make the state after the last epoch the one to resume from, then remove what the page no longer names."""
     number = len(training.history)
@@ -56,7 +60,7 @@ def save(folder: Path, training: GanTraining) -> None:
         return write_tensors(folder / f"{what}-{number:04d}.safetensors", tensors)
 
     page = GanCheckpoint(
-        version=VERSION,
+        version=STORED.version,
         model=training.generator.config,
         spec=training.discriminator.spec,
         generator=write("generator", training.generator.state_dict()),
@@ -66,11 +70,7 @@ def save(folder: Path, training: GanTraining) -> None:
         data=training.data.fingerprint,
         history=training.history,
     )
-    write_atomically(folder / PAGE, json.dumps(to_plain(page), indent=1).encode())
-    kept = {page.generator.name, page.discriminator.name, page.training.name}
-    for path in folder.glob("*.safetensors*"):
-        if path.name not in kept:
-            path.unlink(missing_ok=True)
+    STORED.write(folder, page)
 
 
 def restore(folder: Path, training: GanTraining) -> None:
@@ -80,9 +80,9 @@ def restore(folder: Path, training: GanTraining) -> None:
     refuse_changes(to_plain(page.model), to_plain(training.generator.config), folder, "model.")
     if page.data != training.data.fingerprint:
         raise ValueError(f"cannot resume {folder}: it was trained on other data than these")
-    training.generator.load_state_dict(_read(folder, page.generator))
-    training.discriminator.load_state_dict(_read(folder, page.discriminator))
-    state = _read(folder, page.training)
+    training.generator.load_state_dict(STORED.tensors(folder, page.generator))
+    training.discriminator.load_state_dict(STORED.tensors(folder, page.discriminator))
+    state = STORED.tensors(folder, page.training)
     for name, optimizer in training.optimizers.items():
         mine = {key: tensor.to(training.data.device) for key, tensor in state.items() if key.startswith(f"{name}.")}
         optimizer.load_state({key.removeprefix(f"{name}."): tensor for key, tensor in mine.items()})
@@ -91,23 +91,14 @@ def restore(folder: Path, training: GanTraining) -> None:
 
 def read_page(folder: Path | str) -> GanCheckpoint:
     """The page of a pre-training's folder, every key checked."""
-    path = Path(folder) / PAGE
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no pre-training: it has no {PAGE} (`robustcnn pretrain` writes one)")
-    try:
-        page = from_plain(GanCheckpoint, json.loads(path.read_text()))
-    except (ValueError, TypeError) as problem:
-        raise ValueError(f"{path} does not describe a pre-training of version {VERSION}: {problem}") from None
-    if page.version != VERSION:
-        raise ValueError(f"{path} is of version {page.version}, this robustcnn reads version {VERSION}")
-    return page
+    return STORED.read(folder)
 
 
 def load_discriminator(folder: Path | str) -> PixelModel:
     """The trained discriminator, in evaluation mode on the CPU."""
     page = read_page(folder)
     net = discriminator(page.spec, page.model)
-    net.load_state_dict(_read(Path(folder), page.discriminator))
+    net.load_state_dict(STORED.tensors(folder, page.discriminator))
     return net.eval()
 
 
@@ -115,12 +106,8 @@ def load_generator(folder: Path | str) -> Generator:
     """The trained generator, in evaluation mode on the CPU."""
     page = read_page(folder)
     net = Generator(page.spec, page.model)
-    net.load_state_dict(_read(Path(folder), page.generator))
+    net.load_state_dict(STORED.tensors(folder, page.generator))
     return net.eval()
-
-
-def _read(folder: Path, stored: StoredFile) -> dict[str, Tensor]:
-    return read_tensors(folder, stored, page=PAGE)
 
 
 def _optimizer_state(training: GanTraining) -> dict[str, torch.Tensor]:

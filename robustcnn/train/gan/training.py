@@ -7,11 +7,10 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import get_args
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from robustcnn.core.runtime import Precision, autocast, derived_seed, frozen_weights, seeded
 from robustcnn.data.resident import ResidentDataset
@@ -23,6 +22,7 @@ from robustcnn.train.gan.metrics import GanMetrics
 from robustcnn.train.gan.settings import GanConfig
 from robustcnn.train.gan.watch import GanAlarm, SampleWatch, alarm
 from robustcnn.train.optimisation.optim import OptimConfig, Optimizer
+from robustcnn.train.pace import LateReader, Pace, check_precision
 from robustcnn.train.training import TrainingDiverged
 
 PER_STEP = (
@@ -50,16 +50,12 @@ class GanTraining:
         progress: bool = True,
     ) -> None:
         _check(generator, discriminator, data)
-        if precision not in get_args(Precision):
-            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+        check_precision(precision)
         for net in (generator, discriminator):
             net.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator = generator, discriminator
         self.data, self.config, self.precision = data, config, precision
-        self.batch_size = min(config.batch_size, len(data))
-        # Batch norm cannot normalise a single example, so a last batch of one is left out.
-        self.drop_last = len(data) % self.batch_size == 1
-        self.steps_per_epoch = len(data) // self.batch_size + (len(data) % self.batch_size > self.drop_last)
+        self.pace = Pace.of(len(data), config.batch_size)
         self.optimizers = {
             "generator": _adam(generator, config.rate_of_generator, config),
             "discriminator": _adam(discriminator, config.lr, config),
@@ -71,8 +67,7 @@ class GanTraining:
             count=min(config.samples, len(data)),
             seed=config.seed,
         )
-        # tqdm's None: shown on a terminal, hidden in a log.
-        self.hidden = None if progress else True
+        self.progress = progress
         self.history: tuple[GanMetrics, ...] = ()
 
     @property
@@ -102,28 +97,18 @@ class GanTraining:
         """Means of PER_STEP over one pass over the data."""
         self.generator.train()
         self.discriminator.train()
-        # Reading a number waits for the device: at every step on a CPU, where that is free, now and then on a GPU.
-        patience = 1 if self.data.device.type == "cpu" else 50
-        unread: list[Tensor] = []
-        total = torch.zeros(len(PER_STEP), dtype=torch.float64)
-        for step, (images, latents) in enumerate(self._batches(epoch), start=1):
-            unread.append(self.step(images, latents))
-            if len(unread) == patience or step == self.steps_per_epoch:
-                values = torch.stack(unread).double().cpu()
-                _refuse_infinities(values, epoch, step - len(unread) + 1, self.config)
-                total += values.sum(0)
-                unread.clear()
-        means: list[float] = (total / self.steps_per_epoch).tolist()
-        return means
+        values = LateReader(self.data.device, partial(_refuse_infinities, epoch=epoch, config=self.config))
+        for images, latents in self._batches(epoch):
+            values.add(self.step(images, latents))
+        return values.means()
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Real images and as many latent vectors; every epoch has seeds of its own, so resuming needs no state."""
         order, draws = (
             seeded(derived_seed(self.config.seed, what, epoch), self.data.device) for what in ("data", "latents")
         )
-        batches = self.data.batches(self.batch_size, generator=order, drop_last=self.drop_last)
-        shown = tqdm(batches, f"epoch {epoch}", total=self.steps_per_epoch, leave=False, disable=self.hidden)
-        for images, _ in shown:
+        batches = self.data.batches(self.pace.batch_size, generator=order, drop_last=self.pace.drop_last)
+        for images, _ in self.pace.shown(batches, epoch, progress=self.progress):
             size = (len(images), self.generator.config.latent)
             latents = torch.randn(size, generator=draws, device=self.data.device)
             yield images.contiguous(memory_format=torch.channels_last), latents
@@ -177,9 +162,9 @@ def _check(generator: Generator, discriminator: PixelModel, data: ResidentDatase
         raise ValueError(f"pre-training needs at least 2 images, got {len(data)}")
 
 
-def _refuse_infinities(values: Tensor, epoch: int, first: int, config: GanConfig) -> None:
-    for number, row in enumerate(values, start=first):
-        for name, value in zip(PER_STEP, row.tolist(), strict=True):
+def _refuse_infinities(rows: list[list[float]], start: int, *, epoch: int, config: GanConfig) -> None:
+    for number, row in enumerate(rows, start=start + 1):
+        for name, value in zip(PER_STEP, row, strict=True):
             if not math.isfinite(value):
                 raise TrainingDiverged(
                     f"the {name.replace('_', ' ')} became {value} at step {number} of epoch {epoch} (learning rates "

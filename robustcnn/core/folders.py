@@ -1,0 +1,6 @@
+"""Where runs lie unless one is told otherwise."""
+
+from pathlib import Path
+
+RUNS = Path("mlruns/checkpoints")
+"""One folder a run."""

@@ -1,0 +1,111 @@
+"""What an evaluation is asked, and what that comes to for the data at hand."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from robustcnn.core.folders import RUNS
+from robustcnn.core.runtime import DeviceName, Precision, check_threads, seeded
+from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.data.registry import DataConfig, load
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.evaluate import Plan, attack_named, suite
+from robustcnn.evaluate.suites import SuiteName
+from robustcnn.models.checkpoint import Which
+
+BLOCK = 512
+"""Examples after which a result is kept."""
+USUAL_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
+"""linf radii that papers use, where it is not 8/255."""
+USUAL_LENGTH: dict[NormName, tuple[float, float]] = {"l2": (1.5, 0.5), "l1": (10.0, 12.0)}
+"""Other norms: for grey pictures, for coloured ones."""
+SHARES: dict[SuiteName, tuple[float, ...]] = {
+    "quick": (0.25, 0.5, 1.0, 2.0),
+    "standard": (0.5, 1.0),
+    "full": (0.25, 0.5, 1.0),
+}
+"""Of the usual eps: the radii of a suite's curve."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateConfig:
+    """How robust a model is, and whether the figure can be trusted."""
+
+    runs: Path = RUNS
+    """Folder that holds the runs, one folder each."""
+    which: Which = "best"
+    """The weights of the best epoch, or of the last."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """The run's own data unless told otherwise; its test part is attacked."""
+    count: int | None = 1000
+    """Test examples, a stratified random part; None takes all."""
+    suite: SuiteName = "standard"
+    """quick: FGSM and PGD-20; standard: AutoAttack; full: both, foolbox attacks, noise, corruptions."""
+    attacks: tuple[str, ...] = ()
+    """Attacks instead of the suite's: fgsm, "pgd(steps=100, restarts=5)", foolbox:LinfPGD ..."""
+    norm: NormName = "linf"
+    """How changes are measured."""
+    eps: tuple[float, ...] = ()
+    """Radii such as 4/255 8/255; usual ones for the data when not given."""
+    checks: bool = True
+    """Run the checklist that says whether the figures can be trusted."""
+    corruptions: bool = False
+    """Accuracy under noise, blur, weather and compression too; the full suite has it anyway."""
+    transfer: tuple[str, ...] = ()
+    """Other models (named as MODEL is) whose adversarial examples are tried on this one, and the reverse."""
+    precision: Precision = "fp32"
+    """Of the search; the judge always scores in fp32."""
+    device: DeviceName = "auto"
+    """`auto` takes a GPU when there is one."""
+    threads: int | None = None
+    """CPU threads; tiny models are fastest with 1."""
+    seed: int = 0
+    """Of the examples' choice and of the attacks."""
+    track: bool = True
+    """Add the result to the model's run in MLflow."""
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise ValueError(f"count must be at least 1, got {self.count}")
+        check_threads(self.threads)
+        for eps in self.eps:
+            ThreatModel(norm=self.norm, eps=eps)
+        for text in self.attacks:
+            attack_named(text)
+
+    @property
+    def title(self) -> str:
+        """A word for the attacks."""
+        return "attacks" if self.attacks else self.suite
+
+
+def examples_of(config: EvaluateConfig) -> ResidentDataset:
+    """The test examples that are attacked."""
+    test = load(config.data).test
+    if config.count is None or config.count >= len(test):
+        return test
+    return test.sample(config.count, generator=seeded(config.seed))
+
+
+def plan_of(config: EvaluateConfig, data: ResidentDataset) -> Plan:
+    """Which attacks in which balls."""
+    attacks = tuple(map(attack_named, config.attacks)) or suite(config.suite, config.norm)
+    radii = config.eps or _usual_radii(config, data)
+    threats = tuple(ThreatModel(norm=config.norm, eps=eps) for eps in radii)
+    return Plan(attacks=attacks, threats=threats, precision=config.precision, block=BLOCK, seed=config.seed)
+
+
+def _usual_radii(config: EvaluateConfig, data: ResidentDataset) -> tuple[float, ...]:
+    if config.norm == "linf":
+        usual = USUAL_EPS.get(config.data.name, 8 / 255)
+    else:
+        usual = USUAL_LENGTH[config.norm][data.spec.channels > 1]
+    return tuple(usual * share for share in SHARES["quick" if config.attacks else config.suite])
+
+
+def slug(plan: Plan, config: EvaluateConfig, data: ResidentDataset) -> str:
+    """A name for the evaluation, the same whenever the same is asked for."""
+    asked = repr((plan.attacks, plan.threats, plan.precision, plan.seed, config.which, data.fingerprint))
+    return f"{config.title}-{config.norm}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"

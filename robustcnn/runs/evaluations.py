@@ -1,0 +1,61 @@
+"""What is on disk about a run: how it was trained, its epochs, and its evaluations."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.results import RobustnessReport, Scores
+from robustcnn.models import checkpoint
+from robustcnn.report.entry import Entry
+from robustcnn.report.gallery import Gallery, read_gallery, write_gallery
+from robustcnn.runs.train_config import TRAINING
+
+FOLDER = "evaluations"
+"""In a run's folder."""
+REPORT, GALLERY = "report.json", "gallery.safetensors"
+
+
+def keep(folder: Path, report: RobustnessReport, gallery: Gallery) -> None:
+    """An evaluation's outcome on disk."""
+    write_atomically(folder / REPORT, json.dumps(to_plain(report), indent=1).encode())
+    write_gallery(folder / GALLERY, gallery)
+
+
+def latest(run: Path) -> Path | None:
+    """The folder of a run's last finished evaluation."""
+    reports = sorted(run.glob(f"{FOLDER}/*/{REPORT}"), key=lambda path: path.stat().st_mtime)
+    return reports[-1].parent if reports else None
+
+
+def entry_of(run: Path, evaluation: Path | None) -> Entry:
+    """All that is on disk about a run, with an evaluation if there is one."""
+    if evaluation is None and not (run / TRAINING.record).is_file():
+        raise FileNotFoundError(f"{run} holds neither a run nor an evaluation (robustcnn train makes runs)")
+    if evaluation is None:
+        return training_of(run)
+    return replace(training_of(run), report=read_report(evaluation), gallery=read_gallery(evaluation / GALLERY))
+
+
+def training_of(run: Path) -> Entry:
+    """What is known of how the model in this folder was trained; only its name when nothing is."""
+    record = TRAINING.read(run) if (run / TRAINING.record).is_file() else {}
+    best = record.get("test", {}).get("best")
+    return Entry(
+        name=run.resolve().name,
+        history=checkpoint.read_page(run).history if (run / checkpoint.PAGE).is_file() else (),
+        scores=from_plain(Scores, best) if best else None,
+        config=tuple(json.dumps(record["config"], indent=1).splitlines()) if record else (),
+    )
+
+
+def read_report(evaluation: Path) -> RobustnessReport:
+    """A report that was kept, every key checked."""
+    path = evaluation / REPORT
+    try:
+        return from_plain(RobustnessReport, json.loads(path.read_text()))
+    except ValueError as problem:
+        raise ValueError(f"{path} is not a report: {problem} (evaluate the run again)") from None

@@ -1,0 +1,138 @@
+"""A run's folder, of a training or a pre-training: its name, its claim, its record, and who made it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy
+import torch
+
+import robustcnn
+from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.models import checkpoint
+from robustcnn.train.gan import checkpoint as gan_checkpoint
+
+Say = Callable[[str], None]
+PAGES = (checkpoint.PAGE, gan_checkpoint.PAGE)
+"""Where one of these is, a run has been."""
+
+
+class RunConfig(Protocol):
+    """What the configs of all kinds of runs have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def runs(self) -> Path: ...
+    @property
+    def threads(self) -> int | None: ...
+
+
+C = TypeVar("C", bound=RunConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind(Generic[C]):
+    """What tells the folders of one kind of run from those of another."""
+
+    config: type[C]
+    what: str
+    record: str
+    """The file that says how the run was started."""
+    page: str
+    """The file that is there once an epoch is finished."""
+
+    def claim(self, config: C, more: Mapping[str, Any] | None = None) -> None:
+        """Write down what is about to be run; a run that is there already is never overwritten."""
+        folder = folder_of(config)
+        if any((folder / page).exists() for page in PAGES):
+            raise ValueError(
+                f"a run named {config.name!r} is there already ({folder}): continue it with --resume {config.name}, "
+                "or choose another --name"
+            )
+        self._write(folder, {"config": to_plain(config), "made_by": provenance()} | dict(more or {}))
+
+    def add(self, folder: Path, more: Mapping[str, Any]) -> None:
+        """Write this into the run's record too."""
+        self._write(folder, self.read(folder) | dict(more))
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """The run's record."""
+        path = folder / self.record
+        if not path.is_file():
+            others = sorted(entry.parent.name for entry in folder.parent.glob(f"*/{self.record}"))
+            known = f"; there are: {', '.join(others)}" if others else ""
+            raise FileNotFoundError(f"{folder} holds no {self.what}: it has no {self.record}{known}")
+        record: dict[str, Any] = json.loads(path.read_text())
+        return record
+
+    def read_config(self, folder: Path) -> C:
+        """The config that a run was started with."""
+        return from_plain(self.config, self.read(folder)["config"])
+
+    def resumed(self, name: str, runs: Path) -> tuple[C, bool]:
+        """The config of the run of that name, and whether it has finished an epoch."""
+        config = self.read_config(runs / name)
+        return replace(config, name=name, runs=runs), (runs / name / self.page).exists()  # type: ignore[type-var]
+
+    def _write(self, folder: Path, record: Mapping[str, Any]) -> None:
+        write_atomically(folder / self.record, json.dumps(record, indent=1).encode())
+
+
+def folder_of(config: RunConfig) -> Path:
+    """Where the run is kept."""
+    return config.runs / config.name
+
+
+def check(config: RunConfig) -> None:
+    """Refuse a name that is no folder's."""
+    if Path(config.name).name != config.name:
+        raise ValueError(f"name must be a plain folder name, got {config.name!r} (--runs says where runs are kept)")
+
+
+def made_up(*parts: str) -> str:
+    """A name for a run that was given none: what it is about, time and process, so that two at once differ."""
+    return "-".join([*(part.partition(":")[0] for part in parts), stamp()])
+
+
+def stamp() -> str:
+    """Time and process."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid() % 1000:03d}"
+
+
+def provenance() -> dict[str, str]:
+    """Versions, commit and machine: what one needs to run it again."""
+    return {
+        "robustcnn": robustcnn.__version__,
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "commit": _commit(),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str:
+    """Of the source tree that this package is imported from, when it is one."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()

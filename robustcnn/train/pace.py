@@ -1,0 +1,79 @@
+"""What every training loop does alike: batches with a bar, and numbers that are read now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar, get_args
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from robustcnn.core.runtime import Precision
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How one pass over the data is cut into batches."""
+
+    batch_size: int
+    drop_last: bool
+    batches: int
+
+    @classmethod
+    def of(cls, examples: int, batch_size: int) -> Pace:
+        size = min(batch_size, examples)
+        # Batch norm cannot normalise a single example, so a last batch of one is left out.
+        alone = size > 1 and examples % size == 1
+        return cls(batch_size=size, drop_last=alone, batches=examples // size + (examples % size > alone))
+
+    def shown(self, batches: Iterable[B], epoch: int, *, progress: bool) -> Iterator[B]:
+        """The batches, with a bar where there is a terminal to show it on."""
+        # tqdm's None: shown on a terminal, hidden in a log.
+        hidden = None if progress else True
+        return iter(tqdm(batches, f"epoch {epoch}", total=self.batches, leave=False, disable=hidden))
+
+
+class LateReader:
+    """The mean of one row of numbers a step.
+
+    Reading a number waits for the device: at every step on a CPU, where that is free, now and then on a GPU.
+    """
+
+    def __init__(self, device: torch.device, check: Callable[[list[list[float]], int], None]) -> None:
+        self.patience = 1 if device.type == "cpu" else 50
+        self.check = check
+        self._unread: list[Tensor] = []
+        self._read = 0
+        self._totals: list[float] = []
+
+    def add(self, row: Tensor) -> None:
+        """One step's numbers, (K,); `check` gets those of some steps, and the number of the first, counted from 0."""
+        self._unread.append(row.detach())
+        if len(self._unread) == self.patience:
+            self._take()
+
+    def means(self) -> list[float]:
+        """Over all steps until now."""
+        self._take()
+        return [total / self._read for total in self._totals]
+
+    def _take(self) -> None:
+        if not self._unread:
+            return
+        rows: list[list[float]] = torch.stack(self._unread).double().tolist()
+        self.check(rows, self._read)
+        sums = [sum(column) for column in zip(*rows, strict=True)]
+        before = self._totals or [0.0] * len(sums)
+        self._totals = [total + each for total, each in zip(before, sums, strict=True)]
+        self._read += len(rows)
+        self._unread.clear()
+
+
+def check_precision(precision: str) -> None:
+    """Refuse one that there is not."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
