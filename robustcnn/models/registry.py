@@ -24,7 +24,7 @@ from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.pretrained import PREFIX, network
 from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
-from robustcnn.models.small import bncnn, smallcnn
+from robustcnn.models.small import bncnn, facecnn, smallcnn
 from robustcnn.models.vgg import vgg
 
 
@@ -50,6 +50,7 @@ MODELS: dict[str, Architecture] = {
     "lenet5": Architecture(lenet5, smallest=24),
     "smallcnn": Architecture(smallcnn, smallest=4),
     "bncnn": Architecture(bncnn),
+    "facecnn": Architecture(facecnn, smallest=15),
     "alexnet": Architecture(alexnet, smallest=15),
     "vgg11": Architecture(partial(vgg, (1, 1, 2, 2, 2)), smallest=16),
     "vgg16": Architecture(partial(vgg, (2, 2, 3, 3, 3)), smallest=16),

@@ -1,4 +1,4 @@
-"""The two small convolutional networks of most experiments here."""
+"""The three small convolutional networks of most experiments here."""
 
 from __future__ import annotations
 
@@ -61,3 +61,32 @@ def bncnn(
     ]
     flat = flat_features(nn.Sequential(*layers), spec)
     return nn.Sequential(*layers, nn.Flatten(), dropout_layer(dropout), nn.Linear(flat, outputs))
+
+
+def facecnn(
+    spec: ImageSpec,
+    outputs: int,
+    *,
+    dropout: float = 0.4,
+    batch_norm: bool = True,
+    activation: ActivationName = "relu",
+    pool: PoolName = "max",
+    width: float = 1.0,
+) -> nn.Module:
+    """A VGG of six convolutions for 48x48 pictures: the first takes every second pixel, three poolings leave 3x3.
+
+    At full resolution the first stage alone would cost as much as all the rest.
+    """
+    layers: list[nn.Module] = []
+    inputs = spec.channels
+    for stage, maps in enumerate(scaled(count, width) for count in (64, 128, 256)):
+        first = {"kernel": 3, "padding": 1} if stage else {"kernel": 5, "padding": 2, "stride": 2}
+        layers += [
+            conv_block(inputs, maps, batch_norm=batch_norm, activation=activation, **first),
+            conv_block(maps, maps, 3, padding=1, batch_norm=batch_norm, activation=activation),
+            pool_layer(pool, 2, stride=2),
+        ]
+        inputs = maps
+    units = scaled(256, width)
+    hidden = linear_block(flat_features(nn.Sequential(*layers), spec), units, dropout=dropout, activation=activation)
+    return nn.Sequential(*layers, nn.Flatten(), dropout_layer(dropout), hidden, nn.Linear(units, outputs))
