@@ -6,52 +6,17 @@ arithmetic, one thread, turn and turn about; medians of the rounds are compared.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from bench import compare, machine
+from lib.bench import compare
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.usual_loop import AUGMENT, BATCH, OPTIM, usual_epoch, usual_loader
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
-from torchvision import transforms
 
-from robustcnn import Augment, FitConfig, OptimConfig, ResidentDataset, build, fit, load
+from robustcnn import FitConfig, ResidentDataset, build, fit, load
 from robustcnn.core.runtime import global_seed, seeded
-
-BATCH = 128
-AUGMENT = Augment(mirror=True, shift=4)
-OPTIM = OptimConfig(name="sgd", lr=0.01, momentum=0.9)
-
-
-class PerImage(TensorDataset):
-    """The usual data set: a picture at a time, through torchvision's transforms."""
-
-    change = transforms.Compose(
-        [
-            transforms.ToPILImage(),
-            transforms.RandomCrop(28, padding=4),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-        ]
-    )
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
-        image, label = super().__getitem__(index)
-        return self.change(image), label
-
-
-def usual_loader(data: ResidentDataset) -> DataLoader:
-    return DataLoader(PerImage(data.images, data.labels), batch_size=BATCH, shuffle=True)
-
-
-def usual_epoch(model: nn.Module, data: ResidentDataset) -> None:
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    model.train()
-    for images, labels in usual_loader(data):
-        optimizer.zero_grad()
-        F.cross_entropy(model(images), labels).backward()
-        optimizer.step()
 
 
 def bare_epoch(model: nn.Module, data: ResidentDataset, precision: str) -> None:
@@ -112,27 +77,23 @@ def training(name: str, data: ResidentDataset, count: int, rounds: int) -> None:
     )
     for ours, bare in (("ours", "bare"), ("ours bf16", "bare bf16")):
         precision = "bf16" if "bf16" in ours else "float32"
-        print(
-            f"| {name}, {precision} | {count / times['usual']:,.0f} images/s | {count / times[ours]:,.0f} images/s "
-            f"| {times['usual'] / times[ours]:.2f} | {times[ours] / times[bare]:.3f} |",
-            flush=True,
-        )
+        speeds = [f"{count / times[way]:,.0f} images/s" for way in ("usual", ours)]
+        ratios = f"{times['usual'] / times[ours]:.2f}", f"{times[ours] / times[bare]:.3f}"
+        table_row(f"{name}, {precision}", *speeds, *ratios)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="how often each way is timed")
-    parser.add_argument("--data", default="fashion-mnist", help="28x28 grey pictures: fashion-mnist or mnist")
-    parser.add_argument("--scale", type=int, default=1, help="epochs so many times as long: set-up weighs less")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    data = load(arguments.data).train
-    print(f"{machine()}, torch {torch.__version__}, 1 thread, {data.name}, batch {BATCH},")
-    print(f"medians of {arguments.rounds} interleaved rounds, CPU time\n")
-    print("| what | DataLoader + torchvision | robustcnn | ratio | time / bare loop |\n|---|---|---|---|---|")
-    loaders(data, arguments.rounds)
-    training("bncnn", data, 2_560 * arguments.scale, arguments.rounds)
-    training("lenet5", data, 10_240 * arguments.scale, arguments.rounds)
+    parser.add_argument("--data", default="fashion-mnist", help="grey pictures: fashion-mnist, mnist or digits")
+    parser.add_argument("--images", type=int, default=2_560, help="of bncnn's epoch; lenet5's has four times as many")
+    args = read(parser, rounds=1, data="digits", images=256)
+    data = load(args.data).train
+    say_machine(data.name, f"batch {BATCH}", f"medians of {args.rounds} interleaved rounds, CPU time")
+    table_head("what", "DataLoader + torchvision", "robustcnn", "ratio", "time / bare loop")
+    loaders(data, args.rounds)
+    training("bncnn", data, args.images, args.rounds)
+    training("lenet5", data, 4 * args.images, args.rounds)
 
 
 if __name__ == "__main__":

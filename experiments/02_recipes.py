@@ -5,14 +5,12 @@ python experiments/02_recipes.py fashion-smallcnn signs-bncnn --seeds 0 1
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from bench import machine
+from lib.opening import options, read, say_machine, table_head, table_row
 
 from robustcnn.runs import train as runs
 from robustcnn.runs.presets import PRESETS, preset
@@ -27,27 +25,37 @@ SAID = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("presets", nargs="+", choices=list(PRESETS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    arguments = parser.parse_args()
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else machine()
-    print(f"{where}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print(
-        "| preset | meant to reach | seed | test accuracy, best epoch | last epoch | test images | epochs | minutes |"
+    parser = options(__doc__)
+    parser.add_argument(
+        "presets", nargs="*", default=["fashion-smallcnn", "signs-bncnn"], help=f"of {', '.join(PRESETS)}"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    parser.add_argument("--epochs", type=int, help="instead of the preset's own")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    args = read(parser, presets=["digits-quick"], epochs=1)
+    say_machine("minutes are wall clock")
+    table_head(
+        "preset",
+        "meant to reach",
+        "seed",
+        "test accuracy, best epoch",
+        "last epoch",
+        "test images",
+        "epochs",
+        "minutes",
+    )
     with tempfile.TemporaryDirectory() as folder:
-        for name in arguments.presets:
-            for seed in arguments.seeds:
+        for name in args.presets:
+            for seed in args.seeds:
                 base = preset(name)
-                fit = replace(base.fit, seed=seed)
+                fit = replace(base.fit, seed=seed, epochs=args.epochs or base.fit.epochs)
                 start = time.perf_counter()
-                done = runs.train(replace(base, name=f"{name}-{seed}", runs=Path(folder), fit=fit))
+                done = runs.train(
+                    replace(base, name=f"{name}-{seed}", runs=Path(folder), fit=fit, track=not args.quick)
+                )
                 minutes = (time.perf_counter() - start) / 60
-                accuracies = f"{100 * done.best.accuracy:.2f} % | {100 * done.last.accuracy:.2f} %"
-                row = f"{seed} | {accuracies} | {done.best.count:,} | {len(done.history)} | {minutes:.1f}"
-                print(f"| `{name}` | {SAID.get(name, '')} | {row} |", flush=True)
+                reached = [f"{100 * each.accuracy:.2f} %" for each in (done.best, done.last)]
+                counts = f"{done.best.count:,}", len(done.history), f"{minutes:.1f}"
+                table_row(f"`{name}`", SAID.get(name, ""), seed, *reached, *counts)
 
 
 if __name__ == "__main__":

@@ -12,127 +12,22 @@ from __future__ import annotations
 
 import argparse
 import resource
-import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import gradient_peers
-import peers
-import torch
-from bench import compare, machine
-from layer_limit import layer_limit
-from peers import Task
-from races import PGD40, RACES, Race, Way
-from speed_victims import BNCNN, LENET5, RESNET18
-from torch import Tensor, nn
+from lib import gradient_peers, peers
+from lib.opening import options, read, say_machine, table_head
+from lib.races import QUICK, RACES
+from lib.speed import curve, limits, memory, ours, race
 
-from robustcnn.attacks.base import Attack
-from robustcnn.attacks.craft import craft, prepare
-from robustcnn.attacks.curve import breaking_eps
 from robustcnn.attacks.gradient import PGD
-from robustcnn.core.runtime import Precision, seeded, usable
 
 FOLDER = Path("mlruns/victims")
-LIMITS = {BNCNN: {"fp32": 0.75, "bf16": 0.75}, RESNET18: {"fp32": 0.8, "bf16": 0.75}, LENET5: {"fp32": 0.5}}
-
-
-def ours(attack: Attack, task: Task, precision: Precision) -> Tensor:
-    return craft(attack, task.model, task.images, task.labels, task.threat, precision=precision, generator=seeded(0))
-
-
-@torch.no_grad()
-def standing(task: Task, adversarial: Tensor) -> float:
-    inside = task.threat.project(adversarial.detach(), task.images)
-    return (task.model(inside).argmax(1) == task.labels).double().mean().item()
-
-
-def race(name: str, run: Race) -> None:
-    task = run.task(FOLDER)
-    ways: dict[str, Way] = {
-        "ours": lambda: ours(run.attack, task, "fp32"),
-        "ours, bf16": lambda: ours(run.attack, task, "bf16"),
-        **run.others(task),
-    }
-    found: dict[str, Tensor] = {}
-
-    def kept(way: str) -> Callable[[], None]:
-        return lambda: found.__setitem__(way, ways[way]())
-
-    seconds = compare({way: kept(way) for way in ways}, run.rounds) if run.rounds else _once(ways, found)
-    for way, spent in seconds.items():
-        fp32, bf16 = (spent / seconds[mine] for mine in ("ours", "ours, bf16"))
-        aim = run.aims.get(way)
-        wanted = f">= {aim[0]:g}, {aim[1]:g}" if aim else ""
-        robust = 100 * standing(task, found[way])
-        print(
-            f"| {name}: {run.attack!r} on {run.victim.name}, n={run.images} | {way} | {robust:.1f} % | {spent:.2f} "
-            f"| {fp32:.2f} | {bf16:.2f} | {wanted} |",
-            flush=True,
-        )
-
-
-def _once(ways: dict[str, Way], found: dict[str, Tensor]) -> dict[str, float]:
-    """Too long to be repeated."""
-    seconds = {}
-    for name, way in ways.items():
-        start = time.process_time()
-        found[name] = way()
-        seconds[name] = time.process_time() - start
-    return seconds
-
-
-def limits() -> None:
-    print("\n| network | search | layers, us an image | one step of PGD | share | aim |\n|---|---|---|---|---|---|")
-    for victim, aims in LIMITS.items():
-        count, steps = (64, 4) if victim is RESNET18 else (256, 30)
-        task = Race(victim=victim, attack=PGD(), steps=steps, images=count).task(FOLDER)
-        for precision, aim in aims.items():
-            if usable(precision, task.images.device) != precision:
-                continue
-            view = prepare(task.model, task.images, task.labels, precision=precision)
-            kind = torch.float32 if precision == "fp32" else torch.bfloat16
-            shares = [_share(view, task, PGD(steps=steps), kind) for _ in range(3)]
-            layers, step = (statistics.median(each) for each in zip(*shares, strict=True))
-            row = f"{1e6 * layers:.0f} | {1e6 * step:.0f} | {layers / step:.2f} | >= {aim:g}"
-            print(f"| {victim.name} | {precision}, batch {view.chunk} | {row} |", flush=True)
-
-
-def _share(view: nn.Module, task: Task, attack: PGD, kind: torch.dtype) -> tuple[float, float]:
-    """Seconds an image: the layers alone, and one step."""
-    start = time.process_time()
-    craft(attack, view, task.images, task.labels, task.threat, generator=seeded(0))
-    step = (time.process_time() - start) / len(task.images) / attack.steps
-    return layer_limit(task.model, task.images[0], kind), step
-
-
-def curve() -> None:
-    task = RACES["robust"].task(FOLDER)
-    threats = [replace(task.threat, eps=task.threat.eps * part / 8) for part in range(1, 9)]
-    ways = {
-        "one": lambda: ours(PGD40, task, "fp32"),
-        "eight": lambda: breaking_eps(PGD40, task.model, task.images, task.labels, threats, generator=seeded(0)),
-    }
-    seconds = compare(ways, 3)
-    ratio = seconds["eight"] / seconds["one"]
-    print(f"\nA curve of eight radii costs {ratio:.2f} times one attack at the largest (aim: < 3).", flush=True)
-
-
-def memory() -> None:
-    """Each way in a process of its own, as a process only tells the most it ever needed."""
-    grown = {}
-    for way in ("nothing", "textbook", "ours"):
-        command = [sys.executable, __file__, "--alone", way]
-        grown[way] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    used = {way: (grown[way] - grown["nothing"]) / 1024 for way in ("textbook", "ours")}
-    row = ", ".join(f"{way} {most:.0f} MiB" for way, most in used.items())
-    print(f"Memory for PGD on bncnn: {row}, ratio {used['ours'] / used['textbook']:.2f} (aim: <= 1.1).\n", flush=True)
 
 
 def alone(way: str) -> None:
+    """One attack, and the most memory that this process ever needed."""
     task = RACES["robust"].task(FOLDER)
     if way == "textbook":
         gradient_peers.textbook(task, 5, 128)
@@ -142,31 +37,31 @@ def alone(way: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parts = [*RACES, "limit", "curve", "memory"]
-    parser.add_argument("--parts", nargs="+", default=parts, choices=parts)
+    parser.add_argument("--parts", nargs="+", default=parts, choices=[*parts, *QUICK])
     parser.add_argument(
         "--rounds", type=int, help="how often each way is timed; by default as often as its length allows"
     )
     parser.add_argument("--alone", choices=["nothing", "textbook", "ours"], help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    if arguments.alone:
-        alone(arguments.alone)
+    args = read(parser, parts=list(QUICK), rounds=1)
+    if args.alone:
+        alone(args.alone)
         return
-    if absent := peers.missing():
+    absent = peers.missing()
+    if absent and not args.quick:
         sys.exit(f"not installed: {', '.join(absent)} ({peers.INSTALL}, in an environment of their own)")
-    print(f"{machine()}, torch {torch.__version__}, 1 thread\n")
-    if "memory" in arguments.parts:
+    say_machine()
+    if "memory" in args.parts:
         # First, because a process that is started inherits the peak of the one that starts it.
-        memory()
-    print("| what | way | still right | CPU s | time / ours | time / ours bf16 | aims |\n|---|---|---|---|---|---|---|")
-    for name, run in RACES.items():
-        if name in arguments.parts:
-            race(name, run if arguments.rounds is None else replace(run, rounds=arguments.rounds))
+        memory(__file__)
+    table_head("what", "way", "still right", "CPU s", "time / ours", "time / ours bf16", "aims")
+    for name, run in (RACES | QUICK).items():
+        if name in args.parts:
+            race(name, run if args.rounds is None else replace(run, rounds=args.rounds), FOLDER)
     for name, part in {"limit": limits, "curve": curve}.items():
-        if name in arguments.parts:
-            part()
+        if name in args.parts:
+            part(FOLDER)
 
 
 if __name__ == "__main__":

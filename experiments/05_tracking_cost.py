@@ -5,7 +5,6 @@ The run sleeps where it would train. MLflow works in a process beside it, whose 
 
 from __future__ import annotations
 
-import argparse
 import resource
 import statistics
 import tempfile
@@ -14,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
-from bench import machine
+from lib.opening import options, read, say_machine, table_head, table_row
 
 from robustcnn import FitConfig, build, fit, load
 from robustcnn.core.plain_data import to_plain
@@ -60,20 +59,21 @@ def run(folder: Path, seconds: float, *, export: bool) -> dict[str, list[float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=60, help="length of the run")
-    seconds = parser.parse_args().seconds
-    print(f"{machine()}, torch {torch.__version__}, a run of {seconds:g} s and {EPOCHS} epochs, local store (SQLite)\n")
-    print("| run | word | times | median ms | share of the run, % |\n|---|---|---|---|---|")
+    parser.add_argument("--runs", nargs="+", default=["first in a new store", "later", "later, with export"])
+    args = read(parser, seconds=0.5, runs=["first in a new store"])
+    say_machine(f"a run of {args.seconds:g} s and {EPOCHS} epochs", "local store (SQLite)")
+    table_head("run", "word", "times", "median ms", "share of the run, %")
     with tempfile.TemporaryDirectory() as parent:
-        for name in ("first in a new store", "later", "later, with export"):
-            times = run(Path(parent) / "checkpoints" / name, seconds, export="export" in name)
+        for name in args.runs:
+            times = run(Path(parent) / "checkpoints" / name, args.seconds, export="export" in name)
             used = resource.getrusage(resource.RUSAGE_CHILDREN)
             times["**all words**"] = [sum(map(sum, times.values()))]
             times["processor time beside the runs, in all"] = [1_000 * (used.ru_utime + used.ru_stime)]
             for word, each in times.items():
-                share = sum(each) / seconds / 10
-                print(f"| {name} | {word} | {len(each)} | {statistics.median(each):.1f} | {share:.2f} |", flush=True)
+                share = sum(each) / args.seconds / 10
+                table_row(name, word, len(each), f"{statistics.median(each):.1f}", f"{share:.2f}")
 
 
 if __name__ == "__main__":

@@ -7,22 +7,21 @@ and mirror, as ours has) and backward() in the attack; ART's trainer augments no
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
-from importlib import import_module
 
 import torch
 import torch.nn.functional as F
-from bench import compare, machine
-from gradient_peers import REACH
-from peers import Task, art_estimator, missing
+from lib.bench import compare
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.peers import Task, art_estimator, missing
+from lib.textbook import REACH, textbook_pgd
+from lib.usual_loop import AUGMENT, BATCH, OPTIM, usual_loader
 from torch import nn
 
 from robustcnn import FitConfig, ResidentDataset, ThreatModel, build, fit, load
 from robustcnn.core.runtime import global_seed
 from robustcnn.train import Adversarial, Fast
 
-usual = import_module("01_training_speed")
 EPS = 0.1
 THREAT = ThreatModel(norm="linf", eps=EPS)
 OBJECTIVES = {7: Adversarial(threat=THREAT, steps=7), 1: Fast(threat=THREAT)}
@@ -32,14 +31,9 @@ AIMS = {7: "1.9, 3.0 (ART 1.8)", 1: "1.5, 2.6"}
 def textbook(steps: int, model: nn.Module, data: ResidentDataset) -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     stride = (REACH / steps if steps > 1 else 1.25) * EPS
-    for images, labels in usual.usual_loader(data):
+    for images, labels in usual_loader(data):
         model.eval()
-        adversarial = (images + torch.empty_like(images).uniform_(-EPS, EPS)).clamp(0, 1)
-        for _ in range(steps):
-            adversarial = adversarial.detach().requires_grad_()
-            F.cross_entropy(model(adversarial), labels).backward()
-            stepped = adversarial.detach() + stride * adversarial.grad.sign()
-            adversarial = (images + (stepped - images).clamp(-EPS, EPS)).clamp(0, 1).detach()
+        adversarial = textbook_pgd(model, images, labels, eps=EPS, steps=steps, stride=stride)
         model.train()
         optimizer.zero_grad()
         F.cross_entropy(model(adversarial), labels).backward()
@@ -47,7 +41,7 @@ def textbook(steps: int, model: nn.Module, data: ResidentDataset) -> None:
 
 
 def ours(steps: int, precision: str, model: nn.Module, data: ResidentDataset) -> None:
-    settings = {"batch_size": usual.BATCH, "optim": usual.OPTIM, "augment": usual.AUGMENT, "watch": 0}
+    settings = {"batch_size": BATCH, "optim": OPTIM, "augment": AUGMENT, "watch": 0}
     list(
         fit(
             model,
@@ -66,22 +60,20 @@ def art(model: nn.Module, data: ResidentDataset) -> None:
     images, labels = data.images / 255, data.labels
     estimator = art_estimator(Task(model=model, images=images, labels=labels, threat=THREAT))
     estimator._optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    options = {"eps": EPS, "eps_step": REACH / 7 * EPS, "max_iter": 7, "num_random_init": 1, "batch_size": usual.BATCH}
+    options = {"eps": EPS, "eps_step": REACH / 7 * EPS, "max_iter": 7, "num_random_init": 1, "batch_size": BATCH}
     attack = ProjectedGradientDescent(estimator, verbose=False, **options)
-    AdversarialTrainer(estimator, attack, ratio=1.0).fit(images.numpy(), labels.numpy(), usual.BATCH, nb_epochs=1)
+    AdversarialTrainer(estimator, attack, ratio=1.0).fit(images.numpy(), labels.numpy(), BATCH, nb_epochs=1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1_280, help="of Fashion-MNIST, an epoch of which is timed")
+    parser = options(__doc__)
+    parser.add_argument("--images", type=int, default=1_280, help="an epoch of which is timed")
     parser.add_argument("--rounds", type=int, default=5, help="how often each way is timed")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    data = load("fashion-mnist").train.subset(arguments.images)
-    print(
-        f"{machine()}, torch {torch.__version__}, 1 thread, bncnn, {len(data)} images, medians of {arguments.rounds}\n"
-    )
-    print("| steps | way | CPU s | time / ours float32 | time / ours bf16 | aims |\n|---|---|---|---|---|---|")
+    parser.add_argument("--data", default="fashion-mnist")
+    args = read(parser, data="digits", images=128, rounds=1)
+    data = load(args.data).train.subset(args.images)
+    say_machine("bncnn", f"{len(data)} images of {args.data}", f"medians of {args.rounds}")
+    table_head("steps", "way", "CPU s", "time / ours float32", "time / ours bf16", "aims")
     for steps in OBJECTIVES:
         ways = {name: partial(ours, steps, precision) for name, precision in (("ours", "fp32"), ("ours, bf16", "bf16"))}
         ways["textbook"] = partial(textbook, steps)
@@ -92,9 +84,9 @@ def main() -> None:
             with global_seed(0):
                 ways[way](build("bncnn", data.spec), data)  # noqa: B023
 
-        for way, spent in (times := compare({way: partial(run, way) for way in ways}, arguments.rounds)).items():
-            row = f"{spent:.2f} | {spent / times['ours']:.2f} | {spent / times['ours, bf16']:.2f}"
-            print(f"| {steps} | {way} | {row} | {AIMS[steps] if way == 'textbook' else ''} |", flush=True)
+        for way, spent in (times := compare({way: partial(run, way) for way in ways}, args.rounds)).items():
+            ratios = f"{spent / times['ours']:.2f}", f"{spent / times['ours, bf16']:.2f}"
+            table_row(steps, way, f"{spent:.2f}", *ratios, AIMS[steps] if way == "textbook" else "")
 
 
 if __name__ == "__main__":

@@ -2,19 +2,17 @@
 
     python experiments/07_robust_recipes.py mnist-madry fashion-trades
 
-A run that was interrupted, in training or in judging, goes on where it stopped; a finished one is only printed. With
---smoke the same commands take minutes on any machine, to see that they work; their figures mean nothing.
+A run that was interrupted, in training or in judging, goes on where it stopped; a finished one is only printed.
+--smoke makes minutes of any preset, real data included, to see that it works.
 """
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from bench import machine
-from recipes import judged
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.recipes import judged
 
 from robustcnn.attacks import AutoAttack
 from robustcnn.models.checkpoint import Which
@@ -33,13 +31,13 @@ AIMS = {
 """Clean accuracy / accuracy under attack, and the time to train."""
 
 
-def row(config: TrainConfig, which: Which, count: int) -> str:
+def row(config: TrainConfig, which: Which, count: int) -> tuple[object, ...]:
     """The run's line in the table."""
     assert config.fit.watched is not None
     found = judged(config, which, [AutoAttack()], config.fit.watched, count)
     aim = AIMS.get(config.name.rpartition("-")[0], "")
     cells = (f"`{config.name}`", config.fit.seed, config.fit.watched, which, found.clean, found.robust)
-    return f"| {' | '.join(map(str, (*cells, found.epochs, f'{found.minutes:.0f}', aim)))} |"
+    return (*cells, found.epochs, f"{found.minutes:.0f}", aim)
 
 
 def smoke(config: TrainConfig) -> TrainConfig:
@@ -55,16 +53,18 @@ def smoke(config: TrainConfig) -> TrainConfig:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     watched = [name for name, entry in PRESETS.items() if entry.config.fit.watched]
-    parser.add_argument("presets", nargs="+", choices=watched)
+    parser.add_argument(
+        "presets", nargs="*", default=["mnist-madry", "fashion-trades"], help=f"of {', '.join(watched)}"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--count", type=int, default=1000, help="test images that AutoAttack is given")
     parser.add_argument("--weights", nargs="+", choices=["best", "last"], default=["best"], help="of which epoch")
     parser.add_argument("--runs", type=Path, default=Path("mlruns/checkpoints"), help="folder of the runs")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the training")
     parser.add_argument("--smoke", action="store_true", help="one epoch of 2,000 images by a tiny network")
-    args = parser.parse_args()
+    args = read(parser, presets=["digits-quick-robust"], smoke=True, count=4)
     lines = []
     for name in args.presets:
         for seed in args.seeds:
@@ -73,9 +73,11 @@ def main() -> None:
             config = replace(config, precision=args.precision)
             config = smoke(config) if args.smoke else config
             lines += [row(config, which, args.count) for which in args.weights]
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else machine()
-    print(f"\n{where}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print(f"| {' | '.join(HEAD)} |\n|{'---|' * len(HEAD)}", *lines, sep="\n")
+    print()
+    say_machine()
+    table_head(*HEAD)
+    for line in lines:
+        table_row(*line)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ their worst for each image: AutoPGD, its targeted form, and Square, which needs 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable
 from itertools import product
 from typing import Any
 
 import torch
-from bench import machine
+from lib.opening import options, read, say_machine, table_head, table_row
 from torch import Tensor, nn
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, build, defences, fit, load
@@ -30,13 +29,13 @@ KNOWING: tuple[Attack, ...] = (APGD(steps=50), APGD(steps=50, loss="dlr", target
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--eps", type=float, default=1.5, help="l2 radius of the attacks")
     parser.add_argument("--sigma", type=float, default=0.25, help="noise of the smoothing")
     parser.add_argument("--count", type=int, default=120, help="test images")
     parser.add_argument("--draws", type=int, default=1000, help="looks at each image for a certificate")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    parser.add_argument("--epochs", type=int, default=12, help="of each network")
+    args = read(parser, count=16, draws=100, epochs=3)
     threat, (train, validation, test) = ThreatModel(norm="l2", eps=args.eps), load("digits")
     test = test.sample(min(args.count, len(test)), generator=seeded(0))
     images, labels = next(test.batches(len(test)))
@@ -45,7 +44,7 @@ def main() -> None:
         with global_seed(0):
             model = build("smallcnn", train.spec, width=0.25)
         adam = OptimConfig(name="adam", lr=3e-3, schedule="cosine")
-        config = FitConfig(epochs=12, batch_size=32, optim=adam, monitor="valid_accuracy", watch=0, **options)
+        config = FitConfig(epochs=args.epochs, batch_size=32, optim=adam, monitor="valid_accuracy", watch=0, **options)
         list(fit(model, train, validation, config, progress=False))
         return model.eval()
 
@@ -59,10 +58,10 @@ def main() -> None:
 
         # An alarm at a clean image is a mistake, at an attacked one it is not.
         hits = [right(model, images), after(*naive), torch.stack([after(*each) for each in knowing]).all(0)]
-        print(f"| {name} | {' | '.join(str(Share.of(int(each.sum()), len(each))) for each in hits)} |", flush=True)
+        table_row(name, *(Share.of(int(each.sum()), len(each)) for each in hits))
 
-    print(f"{machine()}, torch {torch.__version__}, 1 thread, seed 0, {len(test)} digits, {threat}\n")
-    print("| defence | clean | naive attack | attack that knows it |\n|---|---|---|---|")
+    say_machine("seed 0", f"{len(test)} digits", threat)
+    table_head("defence", "clean", "naive attack", "attack that knows it")
     plain = trained()
     row("none", plain, (NAIVE, plain), product(KNOWING, [plain]))
     student = trained(objective=defences.Distilled(teacher=trained(objective=defences.Distilled())))

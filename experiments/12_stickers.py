@@ -6,141 +6,30 @@ instead.
 
 from __future__ import annotations
 
-import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from bench import machine
-from torch import Tensor, nn
-from victims import RECIPES, victim
+from lib.opening import options, read, say_machine
+from lib.stickers import on_drawn_signs, on_photographs
+from lib.victims import Recipe
 
-from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load
-from robustcnn.attacks import PGD, RP2
-from robustcnn.attacks.sticker import INKS, Sticker
-from robustcnn.attacks.sticker_masks import graffiti, two_bars, whole_sign
-from robustcnn.channel import Photo
-from robustcnn.core.results import Share
-from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.data.resident import spec_of
-from robustcnn.data.signs.road_signs import SIGNS, front_view
-from robustcnn.data.signs.scenes import Conditions
-from robustcnn.data.signs.street import Street
-from robustcnn.evaluate.stickers import StickerScore, sticker_score
-from robustcnn.report.contact_sheet import contact_sheet
-
-FINE = 64
-"""Pixels of a front view, and of the sticker on it."""
-POSTER = RP2(snap=False, printability=0.0, closeness=20.0)
-"""No nine inks can look like a whole sign: a poster keeps near its colours instead."""
-USUAL = Conditions()
-CONDITIONS = {
-    "near": replace(USUAL, scale=(0.85, 0.95)),
-    "middle": replace(USUAL, scale=(0.65, 0.75)),
-    "far": replace(USUAL, scale=(0.5, 0.55)),
-    "from the front (turned 5 degrees at most)": replace(USUAL, yaw=5.0, pitch=5.0, roll=5.0),
-    "turned up to 60 degrees (training saw 40)": replace(USUAL, yaw=60.0),
-    "dusk": replace(USUAL, light=(0.5, 0.65)),
-    "day": replace(USUAL, light=(0.9, 1.05)),
-    "glare": replace(USUAL, light=(1.15, 1.25)),
-}
+from robustcnn.attacks import RP2
+from robustcnn.data.signs.road_signs import SIGNS
 
 
-def cells(score: StickerScore) -> str:
-    return f"{score.clean} | {score.targeted} | {score.fooled}"
-
-
-def head(first: str) -> None:
-    print(f"\n| {first} | stop recognised without sticker | of these: taken for the target | for any sign but stop |")
-    print("|---|---|---|---|", flush=True)
-
-
-def sheet(rows: dict[str, Tensor], path: Path) -> None:
-    """A row of twelve views for each sticker."""
-    images = (255 * torch.cat(list(rows.values()))).round().to(torch.uint8)
-    labels = torch.arange(len(rows)).repeat_interleave(12)
-    contact_sheet(ResidentDataset(images=images, labels=labels, spec=spec_of(images, tuple(rows)))).save(path)
-
-
-def on_drawn_signs(args: argparse.Namespace) -> None:
-    train, validation, test = load("signs")
-    recipe = next(each for each in RECIPES if each.data == "signs")
-    kinds = {"plain": "plain", "adversarially trained": "pgd"}
-    models = {name: victim(recipe, kind, args.victims, train, validation).eval() for name, kind in kinds.items()}
-    images, truth = next(test.batches(400))
-    for network, model in models.items():
-        attacked = PGD(steps=20, stop=True)(model, images, truth, recipe.threat, generator=seeded(0))
-        right = [int((model(each).argmax(1) == truth).sum()) for each in (images, attacked)]
-        clean, robust = (Share.of(each, len(truth)) for each in right)
-        print(f"{network}: {clean} of the test pictures right, {robust} under PGD-20, {recipe.threat}.")
-    sign, outline = front_view("stop", size=FINE)
-    masks = {"two bars": two_bars(FINE, FINE), "graffiti": graffiti(FINE, FINE), "whole sign": whole_sign(FINE, FINE)}
-    labels = {"label": SIGNS.index("stop"), "target": SIGNS.index(args.target)}
-    street, bars, rows = Street(outline=outline), {}, {}
-    head(f"stop -> {args.target}: network, mask (part of the sign)")
-    inks = torch.tensor(INKS)
-    chance = inks[torch.randint(len(INKS), (FINE // 4, FINE // 4), generator=seeded(args.seed))].permute(2, 0, 1)[None]
-    blind = Sticker(colours=F.interpolate(chance, (FINE, FINE)), mask=masks["two bars"] * outline)
-    for network, model in models.items():
-        control = sticker_score(
-            model, blind, sign[None], **labels, channel=street, views=args.views, seed=args.seed + 1
-        )
-        print(f"| {network}, two bars of chance inks, a control | {cells(control)} |", flush=True)
-        rows |= {f"{kinds[network]}: no sticker": Sticker(colours=sign[None], mask=torch.zeros(1, 1, FINE, FINE))}
-        for name, mask in masks.items():
-            search, covered = POSTER if name == "whole sign" else RP2(), mask * outline
-            sticker = search(
-                model, sign[None], covered, target=labels["target"], channel=street, generator=seeded(args.seed)
-            )
-            score = sticker_score(
-                model, sticker, sign[None], **labels, channel=street, views=args.views, seed=args.seed + 1
-            )
-            print(f"| {network}, {name} ({covered.sum() / outline.sum():.0%}) | {cells(score)} |", flush=True)
-            rows[f"{kinds[network]}: {name}"] = sticker
-            bars.setdefault(network, sticker)
-    for network, model in models.items():
-        head(f"two bars, {network} network")
-        for name, conditions in CONDITIONS.items():
-            seen = replace(street, conditions=conditions)
-            score = sticker_score(
-                model, bars[network], sign[None], **labels, channel=seen, views=args.views // 2, seed=args.seed + 2
-            )
-            print(f"| {name} | {cells(score)} |", flush=True)
-    near = replace(street, size=FINE, conditions=CONDITIONS["near"])
-    views = {name: near(each.on(sign.expand(12, -1, -1, -1)), generator=seeded(9)) for name, each in rows.items()}
-    sheet(views, args.picture)
-
-
-def network(train: ResidentDataset, validation: ResidentDataset, seed: int) -> nn.Module:
-    with global_seed(seed):
-        model = build("smallcnn", train.spec, width=0.25)
-    optim = OptimConfig(name="adam", lr=2e-3, schedule="cosine", warmup=0.05)
-    list(fit(model, train, validation, FitConfig(epochs=8, batch_size=64, optim=optim, seed=seed), progress=False))
-    return model.eval()
-
-
-def on_photographs(args: argparse.Namespace) -> None:
-    """GTSRB: 14 is stop, 1 and 2 are speed limits 30 and 50."""
-    train, validation, test = load(f"npz:{args.gtsrb}")
-    model, box = network(train, validation, args.seed), (0.12, 0.12, 0.88, 0.88)
-    seen, held_out = (part.images[part.labels == 14].float() / 255 for part in (train, test))
-    head(f"GTSRB, {len(seen)} photographs to search on, {len(held_out)} others to judge on: target, mask")
-    for target, limit in {1: "speed limit 30", 2: "speed limit 50"}.items():
-        for name, mask in {"two bars": two_bars(32, 32, sign=box), "whole sign": whole_sign(32, 32, sign=box)}.items():
-            sticker = RP2()(model, seen, mask, target=target, channel=Photo(), generator=seeded(args.seed))
-            score = sticker_score(
-                model, sticker, held_out, label=14, target=target, channel=Photo(), views=args.views, seed=args.seed + 1
-            )
-            print(f"| {limit}, {name} ({mask.mean():.0%} of the picture) | {cells(score)} |", flush=True)
+def shortest(recipe: Recipe) -> Recipe:
+    return replace(recipe, epochs={"plain": 2, "fgsm": 1, "pgd": 1})
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--victims", type=Path, default=Path("mlruns/victims"), help="folder of the checkpoints")
     parser.add_argument("--target", default="speed limit 45", choices=[name for name in SIGNS if "limit" in name])
     parser.add_argument("--views", type=int, default=1000, help="held-out views to judge on")
+    parser.add_argument("--steps", type=int, default=RP2().steps, help="of the search")
+    parser.add_argument("--batch", type=int, default=RP2().views, help="views a step of the search")
+    parser.add_argument("--drawn", type=int, default=12_000, help="signs to train on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--picture",
@@ -149,15 +38,15 @@ def main() -> None:
         help="where the contact sheet goes; pgd is the adversarially trained network",
     )
     parser.add_argument("--gtsrb", type=Path, help="npz file of GTSRB photographs, to work on these")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    short = {"victims": Path("mlruns/quick-victims"), "views": 20, "steps": 5, "batch": 4, "drawn": 800}
+    args = read(parser, **short)
+    args.recipe = shortest if args.quick else lambda recipe: recipe
     start = time.process_time()
-    print(f"{machine()}, torch {torch.__version__}, 1 thread, seed {args.seed}, smallcnn at 32 pixels,")
-    print(
-        f"{args.views} held-out views, from other seeds than the search's; {RP2().steps} steps of {RP2().views} views"
+    say_machine(
+        f"seed {args.seed}", "smallcnn at 32 pixels", f"{args.views} held-out views, other seeds than the search's"
     )
     on_photographs(args) if args.gtsrb else on_drawn_signs(args)
-    print(f"\n{time.process_time() - start:.0f} s of CPU.")
+    print(f"\n{time.process_time() - start:.0f} s of CPU; the search took {args.steps} steps of {args.batch} views.")
 
 
 if __name__ == "__main__":

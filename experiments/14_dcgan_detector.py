@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 
 import torch
-from bench import machine
-from dcgans import BATCH, epochs_of, pretrained
+from lib.dcgans import BATCH, epochs_of, pretrained
+from lib.opening import options, read, say_machine, table_head, table_row
 from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
@@ -39,7 +39,7 @@ class Doubt(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--data", nargs="+", default=["fashion-mnist", "digits"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--eps", type=float, nargs="+", default=[0.05, 0.1], help="linf")
@@ -48,12 +48,10 @@ def main() -> None:
     parser.add_argument("--gan-steps", type=int, default=4000, help="of each pre-training, about")
     parser.add_argument("--count", type=int, default=200, help="test images")
     parser.add_argument("--gans", type=Path, default=Path("13_dcgans"), help="folder of the pre-trainings")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    print(
-        f"{machine()}, torch {torch.__version__}, 1 thread, {args.count} test images, smallcnn, width {args.width:g}\n"
-    )
-    print("| data | seed | eps | attack | clean | stands | AUC | caught | false alarms |\n|" + "---|" * 9)
+    short = {"width": 0.1, "steps": 20, "gan_steps": 20, "count": 20}
+    args = read(parser, data=["digits"], seeds=[0], eps=[0.1], **short)
+    say_machine(f"{args.count} test images", f"smallcnn, width {args.width:g}")
+    table_head("data", "seed", "eps", "attack", "clean", "stands", "AUC", "caught", "false alarms")
     for data in args.data:
         for seed in args.seeds:
             rows(data, seed, args)
@@ -82,12 +80,12 @@ def rows(data: str, seed: int, args: argparse.Namespace) -> None:
             with torch.no_grad():
                 fooled = plain(tried).argmax(1) != labels
             stands = guarded.stands(tried, labels) & clean
-            shares = " | ".join(str(Share.of(int(each.sum()), len(each))) for each in (clean, stands))
-            found = "- | - | -"
+            shares = [Share.of(int(each.sum()), len(each)) for each in (clean, stands)]
+            found: list[object] = ["-"] * 3
             if fooled.any():
                 made = detection(detector, images, tried[fooled], threshold=threshold)
-                found = f"{100 * made.auc:.1f} % | {made.caught} | {made.false_alarms}"
-            print(f"| {data} | {seed} | {eps:g} | {name} | {shares} | {found} |", flush=True)
+                found = [f"{100 * made.auc:.1f} %", made.caught, made.false_alarms]
+            table_row(data, seed, f"{eps:g}", name, *shares, *found)
 
 
 if __name__ == "__main__":

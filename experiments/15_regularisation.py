@@ -8,15 +8,13 @@ over seeds. Adversarial training is given as many passes over the data, each of 
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
-import torch
-from bench import machine
+from lib.opening import options, read, say_machine, table_head, table_row
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, build, evaluate, fit, load
 from robustcnn.attacks import APGD
@@ -51,10 +49,11 @@ WAYS: dict[str, tuple[float, FitConfig]] = {
 """Dropout, and the rest."""
 
 
-def outcome(way: str, seed: int, data: DataConfig, count: int) -> tuple[list[float], float]:
+def outcome(way: str, seed: int, data: DataConfig, count: int, epochs: int | None) -> tuple[list[float], float]:
     """Accuracy at eps 0 and at each radius, and the seconds of training."""
     train, validation, test = load(data)
     dropout, config = WAYS[way]
+    config = replace(config, epochs=epochs or config.epochs)
     start = time.process_time()
     with global_seed(seed):
         model = build("smallcnn", train.spec, width=0.25, dropout=dropout)
@@ -73,27 +72,27 @@ def told(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--images", type=int, default=10_000, help="of Fashion-MNIST to train on")
+    parser.add_argument("--images", type=int, default=10_000, help="to train on")
     parser.add_argument("--count", type=int, default=500, help="test images that are attacked")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--figure", type=Path, help="PNG to draw")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    data = DataConfig(name="fashion-mnist", limit=args.images)
-    print(
-        f"{machine()}, torch {torch.__version__}, 1 thread; smallcnn of width 0.25, {args.images:,} images of "
-        f"Fashion-MNIST, {BASE.epochs} epochs; AutoPGD-40 on {args.count} test images; seeds {args.seeds}; "
-        "percent, mean ± standard deviation\n"
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--epochs", type=int, help="instead of each way's own")
+    args = read(parser, data="digits", ways=["plain", "L1", "mixup"], seeds=[0], count=20, epochs=2)
+    data = DataConfig(name=args.data, limit=args.images)
+    say_machine(
+        f"smallcnn of width 0.25, {args.images:,} images of {args.data}, {args.epochs or BASE.epochs} epochs",
+        f"AutoPGD-40 on {args.count} test images",
+        f"seeds {args.seeds}, percent, mean ± standard deviation",
     )
-    columns = " | ".join(f"eps {eps:g}" for eps in RADII)
-    print(f"| trained with | clean | {columns} | CPU s |\n|{'---|' * (len(RADII) + 3)}")
+    table_head("trained with", "clean", *(f"eps {eps:g}" for eps in RADII), "CPU s")
     drawn: dict[str, Mapping[float, list[float]]] = {}
     for way in args.ways:
-        found, spent = zip(*(outcome(way, seed, data, args.count) for seed in args.seeds), strict=True)
+        found, spent = zip(*(outcome(way, seed, data, args.count, args.epochs) for seed in args.seeds), strict=True)
         shares = [list(each) for each in zip(*found, strict=True)]
-        print(f"| {way} | {' | '.join(map(told, shares))} | {mean(spent):.0f} |", flush=True)
+        table_row(way, *map(told, shares), f"{mean(spent):.0f}")
         drawn[way] = dict(zip((0.0, *RADII), shares, strict=True))
     if args.figure:
         args.figure.write_bytes(png(training_effects(drawn)))

@@ -1,4 +1,4 @@
-"""Catastrophic overfitting: provoked at a large eps by one-step training, noticed, and cured.
+"""When does one-step training collapse, is it noticed, and what cures it? (Catastrophic overfitting at a large eps.)
 
 Epoch by epoch, accuracy of validation images under one step (FGSM) and under many (PGD): where the network has learnt
 to beat the one step, the first stays high and the second collapses; the alarm names the epoch.
@@ -10,12 +10,10 @@ to beat the one step, the first stays high and the second collapses; the alarm n
 
 from __future__ import annotations
 
-import argparse
 import warnings
 from dataclasses import replace
 
-import torch
-from bench import machine
+from lib.opening import options, read, say_machine, table_head, table_row
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
 from robustcnn.core.results import EpochMetrics
@@ -50,7 +48,7 @@ def ways(one_step: Fast | Mixture, threat: ThreatModel, epochs: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--objective", choices=ONE_STEP, default="fast", help="what takes the one step")
     parser.add_argument("--data", default="digits")
     parser.add_argument("--model", default="bncnn")
@@ -60,16 +58,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", help="some of the ways")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = read(parser, epochs=2, width=0.25, only=["one step", "one step, noise"])
     train, validation, _ = load(DataConfig(name=args.data, limit=args.images or None))
     threat = ThreatModel(norm="linf", eps=args.eps)
-    print(
-        f"{machine()}, torch {torch.__version__}, 1 thread; {args.model} of width {args.width:g}, "
-        f"{len(train):,} images of {args.data}, {args.objective}, {threat}, seed {args.seed}; "
-        f"FGSM / PGD-10 accuracy of {min(WATCHED, len(validation))} validation images, percent, by epoch\n"
-    )
-    print(f"| way | {' | '.join(map(str, range(1, args.epochs + 1)))} | alarm |\n|{'---|' * (args.epochs + 2)}")
+    what = f"{args.model} of width {args.width:g}, {len(train):,} images of {args.data}"
+    cells = f"FGSM / PGD-10 accuracy of {min(WATCHED, len(validation))} validation images in percent by epoch"
+    say_machine(what, args.objective, threat, f"seed {args.seed}", cells)
+    table_head("way", *range(1, args.epochs + 1), "alarm")
     for name, config in ways(ONE_STEP[args.objective], threat, args.epochs).items():
         if args.only and name not in args.only:
             continue
@@ -80,7 +75,7 @@ def main() -> None:
             history = list(fit(model, train, validation, replace(config, seed=args.seed), progress=False))
         alarms = [str(each.message) for each in heard if issubclass(each.category, CatastrophicOverfitting)]
         cells = [*map(_told, history), *[""] * (args.epochs - len(history))]
-        print(f"| {name} | {' | '.join(cells)} | {alarms[0] if alarms else 'none'} |", flush=True)
+        table_row(name, *cells, alarms[0] if alarms else "none")
 
 
 def _told(epoch: EpochMetrics) -> str:

@@ -9,13 +9,11 @@ every batch four times, and is given half the epochs.
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-from bench import machine
-from recipes import judged
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.recipes import judged
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel
 from robustcnn.attacks import APGD, Attack, AutoAttack
@@ -52,7 +50,7 @@ ATTACKS: dict[str, list[Attack]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--images", type=int, default=20_000, help="to train on; 0 for all")
     parser.add_argument("--width", type=float, default=0.25, help="of smallcnn")
@@ -61,28 +59,30 @@ def main() -> None:
     parser.add_argument("--attack", choices=ATTACKS, default="autopgd")
     parser.add_argument("--count", type=int, default=1000, help="test images that are attacked")
     parser.add_argument("--runs", type=Path, default=Path("mlruns/experiment-17"), help="folder of the runs")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    parser.add_argument("--data", default="fashion-mnist")
+    short = {"width": 0.125, "epochs": 1, "count": 10, "runs": Path("mlruns/quick-17")}
+    args = read(parser, data="digits", ways=["fast-noise", "pgd", "trades-6"], **short)
     lines = []
     for way in args.ways:
         epochs = args.epochs if way != "free" else max(1, args.epochs * 2 // REPLAYS)
         config = TrainConfig(
             name=f"{way}-{args.seed}",
             runs=args.runs,
-            data=DataConfig(name="fashion-mnist", limit=args.images or None),
+            data=DataConfig(name=args.data, limit=args.images or None),
             model=ModelConfig(name="smallcnn", width=args.width),
             fit=replace(WAYS[way], epochs=epochs, seed=args.seed),
             track=False,
         )
         found = judged(config, "best", ATTACKS[args.attack], EPS, args.count)
-        lines.append(f"| {way} | {found.clean} | {found.robust} | {found.epochs} | {found.minutes:.1f} |")
-    print(
-        f"\n{machine()}, torch {torch.__version__}, 1 thread; smallcnn of width {args.width:g}, "
-        f"{args.images or 60_000:,} "
-        f"images of Fashion-MNIST, {EPS}, seed {args.seed}\n"
+        lines.append((way, found.clean, found.robust, found.epochs, f"{found.minutes:.1f}"))
+    print()
+    say_machine(
+        f"smallcnn of width {args.width:g}", f"{args.images or 'all'} images of {args.data}", EPS, f"seed {args.seed}"
     )
     attack = " and ".join(map(repr, ATTACKS[args.attack]))
-    print(f"| way | clean | under {attack} | epochs | minutes |\n|{'---|' * 5}", *lines, sep="\n")
+    table_head("way", "clean", f"under {attack}", "epochs", "minutes")
+    for line in lines:
+        table_row(*line)
 
 
 if __name__ == "__main__":

@@ -7,34 +7,38 @@ On test images that stand AutoPGD, so that nearly all go through every member; C
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import peers
-import torch
-from bench import machine
+from lib import peers
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.victims import RECIPES, victim
 from torch import Tensor
 
 from robustcnn import ThreatModel, load, load_checkpoint
 from robustcnn.attacks import APGD, AutoAttack
 from robustcnn.attacks.craft import craft
 from robustcnn.core.runtime import seeded
-from robustcnn.data.registry import DataConfig
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="folder of the network")
+    parser = options(__doc__)
+    parser.add_argument(
+        "checkpoint", type=Path, nargs="?", help="folder of the network; else the victim trained against PGD"
+    )
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--eps", type=float, default=0.1, help="linf")
     parser.add_argument("--count", type=int, default=48, help="standing images")
     parser.add_argument("--alone", action="store_true", help="leave torchattacks out")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    threat, model = ThreatModel(norm="linf", eps=args.eps), load_checkpoint(args.checkpoint).eval()
-    test = load(DataConfig(name=args.data)).test.sample(4 * args.count, generator=seeded(3))
+    args = read(parser, data="digits", count=3, alone=True)
+    threat, (train, validation, test) = ThreatModel(norm="linf", eps=args.eps), load(args.data)
+    if args.checkpoint:
+        name, model = args.checkpoint.name, load_checkpoint(args.checkpoint).eval()
+    else:
+        name, recipe = f"{args.data}-pgd", RECIPES[args.data]
+        model = victim(recipe, "pgd", Path("mlruns/victims"), train, validation).eval()
+    test = test.sample(min(4 * args.count, len(test)), generator=seeded(3))
     images, labels = next(test.batches(len(test)))
     stand = (model(craft(APGD(), model, images, labels, threat)).argmax(1) == labels).nonzero().flatten()[: args.count]
     task = peers.Task(model=model, images=images[stand], labels=labels[stand], threat=threat)
@@ -44,10 +48,10 @@ def main() -> None:
         found = way()
         spent = time.process_time() - start
         left = int((model(found).argmax(1) == task.labels).sum())
-        print(f"| {name} | {spent:.1f} | {left} of {len(task.labels)} |", flush=True)
+        table_row(name, f"{spent:.1f}", f"{left} of {len(task.labels)}")
 
-    print(f"{machine()}, torch {torch.__version__}, 1 thread; {args.checkpoint.name}, {threat}\n")
-    print("| attack | CPU s | still right |\n|---|---|---|")
+    say_machine(name, threat)
+    table_head("attack", "CPU s", "still right")
     for attack in (AutoAttack(), *AutoAttack().members(model.spec.num_classes, threat)):
         timed(repr(attack), lambda attack=attack: craft(attack, model, task.images, task.labels, threat))
     if not args.alone:

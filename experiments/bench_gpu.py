@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
+from lib.textbook import textbook_pgd
 from torch import Tensor, nn
 
 from robustcnn import ImageSpec, ThreatModel, build, craft, describe
@@ -47,17 +47,6 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def textbook(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, steps: int) -> Tensor:
-    adversarial = threat.sample(images, torch.Generator(images.device).manual_seed(0))
-    for _ in range(steps):
-        adversarial = adversarial.detach().requires_grad_()
-        F.cross_entropy(model(adversarial), labels).backward()
-        stepped = adversarial.detach() + 2.5 * threat.eps / steps * adversarial.grad.sign()
-        adversarial = (images + (stepped - images).clamp(-threat.eps, threat.eps)).clamp(0, 1)
-    model.zero_grad()
-    return adversarial
-
-
 def peak(device: torch.device, kind: torch.dtype, *, size: int) -> float:
     """Operations a second of a large square matrix product."""
     left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
@@ -79,7 +68,9 @@ def race(name: str, arguments: argparse.Namespace, device: torch.device, peaks: 
     images = torch.rand(arguments.images, channels, size, size, device=device)
     labels, threat = torch.arange(arguments.images, device=device) % 10, ThreatModel(eps=8 / 255)
     attack = PGD(steps=arguments.steps)
-    ways: dict[str, Way] = {"textbook": lambda: textbook(model, images, labels, threat, arguments.steps)}
+    ways: dict[str, Way] = {
+        "textbook": lambda: textbook_pgd(model, images, labels, eps=threat.eps, steps=arguments.steps)
+    }
     for precision in ("fp32", "bf16"):
         for compiled in (False, True)[: 1 + arguments.compile]:
             ways[f"ours, {precision}{', compiled' * compiled}"] = _ours(

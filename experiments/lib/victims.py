@@ -1,29 +1,23 @@
 """The networks that the attack experiments attack: small ones, trained in minutes and kept as checkpoints.
 
-For each of three data sets a plain network, one trained against FGSM and one trained against PGD.
-
-    python experiments/victims.py --victims mlruns/victims
+For each of four data sets a plain network, one trained against FGSM and one trained against PGD.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from bench import machine
 from torch import Tensor, nn
 
-from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
+from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load_checkpoint
 from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.core.losses import cross_entropy
-from robustcnn.core.runtime import evaluating, frozen_weights, global_seed, seeded
+from robustcnn.core.runtime import evaluating, frozen_weights, global_seed
 from robustcnn.core.threat import ThreatModel
-from robustcnn.evaluate import score
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.models.checkpoint import PAGE
 from robustcnn.train import Standard
@@ -82,11 +76,15 @@ class Recipe:
             yield FitConfig(epochs=self.epochs[kind], objective=against, **settings)
 
 
-RECIPES = (
-    Recipe(data="mnist", eps=0.3),
-    Recipe(data="fashion-mnist", eps=0.1, steps=5, epochs={"plain": 5, "fgsm": 5, "pgd": 6}),
-    Recipe(data="signs", eps=8 / 255, steps=5, epochs={"plain": 6, "fgsm": 8, "pgd": 12}),
-)
+RECIPES = {
+    recipe.data: recipe
+    for recipe in (
+        Recipe(data="mnist", eps=0.3),
+        Recipe(data="fashion-mnist", eps=0.1, steps=5, epochs={"plain": 5, "fgsm": 5, "pgd": 6}),
+        Recipe(data="signs", eps=8 / 255, steps=5, epochs={"plain": 6, "fgsm": 8, "pgd": 12}),
+        Recipe(data="digits", eps=0.1, steps=3, epochs={"plain": 3, "fgsm": 3, "pgd": 4}),
+    )
+}
 
 
 def victim(recipe: Recipe, kind: str, folder: Path, train: ResidentDataset, validation: ResidentDataset) -> PixelModel:
@@ -102,33 +100,3 @@ def victim(recipe: Recipe, kind: str, folder: Path, train: ResidentDataset, vali
         for _ in fit(model, train, validation, final, folder=folder, progress=False):
             pass
     return load_checkpoint(folder, which="last")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--victims", type=Path, default=Path("mlruns/victims"), help="folder of the checkpoints")
-    parser.add_argument("--data", nargs="+", default=[recipe.data for recipe in RECIPES])
-    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(f"{machine()}, torch {torch.__version__}, 1 thread, first 1,000 test images\n")
-    print("| network | eps | test accuracy | under PGD-20 | CPU seconds |\n|---|---|---|---|---|")
-    for recipe in (each for each in RECIPES if each.data in arguments.data):
-        train, validation, test = load(recipe.data, limit=recipe.images)
-        images, labels = next(test.batches(1000))
-        for kind in arguments.kinds:
-            start = time.process_time()
-            model = victim(recipe, kind, arguments.victims, train, validation)
-            seconds = time.process_time() - start
-            attacked = PGD(steps=20, stop=True)(model, images, labels, recipe.threat, generator=seeded(0))
-            with torch.no_grad():
-                robust = (model(attacked).argmax(1) == labels).double().mean()
-            print(
-                f"| {recipe.data} {kind} | {recipe.threat} | {100 * score(model, test).accuracy:.1f} % "
-                f"| {100 * robust:.1f} % | {seconds:.0f} |",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()

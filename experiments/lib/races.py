@@ -9,12 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import gradient_peers
-import peers
-from peers import Task
-from speed_victims import BNCNN, LENET5, RESNET18, ROBUST, Victim
 from torch import Tensor
 
+from lib import gradient_peers, peers
+from lib.peers import Task
+from lib.speed_victims import BNCNN, DIGITS, LENET5, RESNET18, ROBUST, Victim
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.ensemble import AutoAttack
@@ -47,7 +46,7 @@ class Race:
             return {"torchattacks": lambda: peers.torchattacks_ensemble(task, self.steps, 0)}
         if isinstance(self.attack, APGD):
             return {"torchattacks": lambda: peers.torchattacks_apgd(task, self.steps, 0)}
-        return {name: _at_best_size(name, task, self.steps) for name in gradient_peers.WAYS}
+        return {name: _at_best_size(name, task, self.steps) for name in gradient_peers.present()}
 
 
 def _at_best_size(name: str, task: Task, steps: int) -> Way:
@@ -78,3 +77,5 @@ RACES = {
         victim=ROBUST, attack=AutoAttack(), steps=100, images=64, rounds=0, aims={"torchattacks": (2.0, 3.5)}
     ),
 }
+QUICK = {"digits": Race(victim=DIGITS, attack=PGD(steps=10, stop=True), steps=10, images=64, rounds=1)}
+"""For --quick: seconds, on embedded data."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from victims import Against
-
+from lib.victims import Against
 from robustcnn import FitConfig, ImageSpec, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
 from robustcnn.attacks.gradient import PGD
 from robustcnn.core.runtime import global_seed
@@ -70,6 +69,7 @@ ROBUST = Victim(
     stages=((PLAIN, 10_000, 1), (HALF, 10_000, 1), (WHOLE, 10_000, 3)),
 )
 LENET5 = Victim(network="lenet5", data="fashion-mnist", threat=FASHION, stages=((PLAIN, 20_000, 2),))
+DIGITS = Victim(network="lenet5", data="digits", threat=FASHION, stages=((PLAIN, 1_500, 2),))
 RESNET18 = Victim(network="resnet18", data="cifar10", threat=CIFAR, stages=((PLAIN, 2_000, 1),))
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
-from peers import Task, art_estimator
 from torch import Tensor
 
-REACH = 2.5
-"""Length of all of PGD's steps together, in units of eps."""
+from lib.peers import Task, art_estimator, missing
+from lib.textbook import REACH, textbook_pgd
+
 Way = Callable[[Task, int, int], Tensor]
 """Task, steps and batch size in, adversarial images out; 0 steps stand for FGSM, which starts at the image."""
 
@@ -21,21 +20,7 @@ def by_batch(task: Task, size: int, attack: Callable[[Tensor, Tensor], Tensor]) 
 
 
 def textbook(task: Task, steps: int, size: int) -> Tensor:
-    """As it stands in many a tutorial: backward() through the whole network."""
-    eps, stride = task.threat.eps, REACH * task.threat.eps / steps if steps else task.threat.eps
-
-    def attack(images: Tensor, labels: Tensor) -> Tensor:
-        adversarial = images + (torch.empty_like(images).uniform_(-eps, eps) if steps else 0)
-        adversarial = adversarial.clamp(0, 1)
-        for _ in range(steps or 1):
-            adversarial = adversarial.detach().requires_grad_()
-            F.cross_entropy(task.model(adversarial), labels).backward()
-            stepped = adversarial.detach() + stride * adversarial.grad.sign()
-            adversarial = (images + (stepped - images).clamp(-eps, eps)).clamp(0, 1)
-        task.model.zero_grad()
-        return adversarial
-
-    return by_batch(task, size, attack)
+    return by_batch(task, size, lambda *batch: textbook_pgd(task.model, *batch, eps=task.threat.eps, steps=steps))
 
 
 def foolbox(task: Task, steps: int, size: int) -> Tensor:
@@ -67,3 +52,9 @@ def art(task: Task, steps: int, size: int) -> Tensor:
 
 
 WAYS: dict[str, Way] = {"textbook": textbook, "foolbox": foolbox, "torchattacks": torchattacks, "ART": art}
+
+
+def present() -> list[str]:
+    """Those of the ways whose library is installed."""
+    absent = {"art": "ART"} | {name: name for name in WAYS}
+    return [name for name in WAYS if name not in {absent.get(each) for each in missing()}]

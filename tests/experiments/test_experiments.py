@@ -1,0 +1,56 @@
+"""Every experiment is short, says its question first, explains itself, and works in small without any file."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parents[2] / "experiments"
+SCRIPTS = sorted(HOUSE.glob("[0-9][0-9]_*.py"))
+NAMES = [path.stem for path in SCRIPTS]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
+def test_an_experiment_is_short_and_begins_with_its_question(script: Path) -> None:
+    lines = script.read_text().splitlines()
+    assert len(lines) <= 120
+    assert lines[0].startswith('"""')
+    assert "?" in lines[0]
+
+
+def test_no_two_experiments_have_one_number() -> None:
+    assert len({name[:2] for name in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
+def test_an_experiment_explains_itself_and_offers_quick(
+    script: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(HOUSE))
+    monkeypatch.setattr(sys, "argv", [script.name, "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(script), run_name="__main__")
+    assert not ended.value.code
+    assert "--quick" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
+def test_an_experiment_prints_a_table_in_small_without_any_data_set(script: Path, tmp_path: Path) -> None:
+    env = os.environ | {
+        "ROBUSTCNN_DATA": str(tmp_path / "no-data"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, str(script), "--quick"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    heads = [number for number, line in enumerate(done.stdout.splitlines()) if line.startswith("|---")]
+    assert heads, done.stdout
+    assert done.stdout.splitlines()[heads[0] + 1].startswith("| ")
