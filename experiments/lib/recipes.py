@@ -15,7 +15,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.models.checkpoint import Which
 from robustcnn.models.checkpoint import load as load_weights
 from robustcnn.runs import train as runs
-from robustcnn.runs.train_config import TrainConfig
+from robustcnn.runs.train_config import TRAINING, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,9 +33,9 @@ class Judged:
 def trained(config: TrainConfig) -> runs.Trained:
     """The run of that config, from wherever it stands."""
     folder = config.runs / config.name
-    if not (folder / runs.RECORD).exists():
+    if not (folder / TRAINING.record).exists():
         return runs.train(config, say=print)
-    if (asked := runs.read_config(folder)) != replace(config, track=asked.track):
+    if (asked := TRAINING.read_config(folder)) != replace(config, track=asked.track):
         raise SystemExit(f"{folder} holds a run of another config: remove it, or choose another --runs")
     return runs.resume(config.name, config.runs, say=print)
 

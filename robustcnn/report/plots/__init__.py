@@ -18,4 +18,7 @@ from robustcnn.report.plots.heat_maps import corruptions as corruptions
 from robustcnn.report.plots.heat_maps import transfer as transfer
 from robustcnn.report.plots.linear_explanation import error_along as error_along
 from robustcnn.report.plots.linear_explanation import logits_along as logits_along
+from robustcnn.report.plots.lines import bars as bars
+from robustcnn.report.plots.lines import histograms as histograms
+from robustcnn.report.plots.lines import lines as lines
 from robustcnn.report.plots.training_effects import training_effects as training_effects
