@@ -57,9 +57,9 @@ client = mlflow.MlflowClient()
 found = client.search_runs([each.experiment_id for each in client.search_experiments()])
 lines = ["| run | clean | metrics that speak of robustness |", "|---|---|---|"]
 for run in found:
-    robust = {key: value for key, value in run.data.metrics.items() if key.startswith("robust_acc")}
+    robust = {key: value for key, value in run.data.metrics.items() if key.startswith("robust/linf")}
     told = ", ".join(f"`{key}` {value:.2f}" for key, value in sorted(robust.items()))
-    lines.append(f"| {run.info.run_name} | {run.data.metrics.get('clean_acc', float('nan')):.2f} | {told} |")
+    lines.append(f"| {run.info.run_name} | {run.data.metrics['accuracy']:.2f} | {told} |")
 Markdown("\n".join(lines))
 
 # %%

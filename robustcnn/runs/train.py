@@ -135,7 +135,7 @@ def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path
     TRAINING.add(folder, {"test": {"best": to_plain(best), "last": to_plain(last)}})
     for name, scores in {"test_best": best, "test_last": last}.items():
         tracker.metrics({f"{name}/loss": scores.loss, f"{name}/accuracy": scores.accuracy})
-    tracker.metrics({"clean_acc": best.accuracy})
+    tracker.metrics({"accuracy": best.accuracy})
     tracker.checkpoint()
     if config.export:
         tracker.model()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.results import RobustnessReport
 from robustcnn.tracking.mlflow_tracker import result_in_run
-from robustcnn.tracking.names import report_points, report_tags, tag_texts
+from robustcnn.tracking.names import headline_points, report_points, report_tags, tag_texts
 from robustcnn.tracking.records import Record
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class RobustnessEvaluator:
     def evaluate(self, *, dataset: Any, run_id: str, evaluator_config: dict[str, Any], model: Any, **_: Any) -> Any:
         """MLflow's EvaluationResult with every scalar of the report."""
         report = _judged(model, dataset, from_plain(EvaluatorConfig, evaluator_config, where="evaluator_config"))
-        record = Record(what="report", points=report_points(report), tags=tag_texts(report_tags(report)))
+        points = (*headline_points(report), *report_points(report))
+        record = Record(what="report", points=points, tags=tag_texts(report_tags(report)))
         return result_in_run(run_id, record, text=json.dumps(to_plain(report), indent=1))
 
 

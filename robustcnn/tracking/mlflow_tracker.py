@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
+from robustcnn.tracking.note import RUN
 from robustcnn.tracking.place import Place, Store, read_place, write_place
 from robustcnn.tracking.records import Opening, Record
+from robustcnn.tracking.shown import dataset_input, send_picture, send_table
 from robustcnn.tracking.spool import Spool
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
-KEY = "robustcnn.key"
+KEY, NOTE, EXPERIMENT_KIND = "robustcnn.key", "mlflow.note.content", "mlflow.experimentKind"
 
 
 def sync(folder: Path) -> int:
@@ -110,7 +112,9 @@ def _experiment(client: MlflowClient, opening: Opening) -> str:
     found = client.get_experiment_by_name(opening.experiment)
     if found is None:
         try:
-            return str(client.create_experiment(opening.experiment, opening.artifacts or None))
+            # MLflow opens it among model trainings, not among language models.
+            kind = {EXPERIMENT_KIND: "custom_model_development"}
+            return str(client.create_experiment(opening.experiment, opening.artifacts or None, kind))
         except MlflowException:
             # Another client of the same server was quicker, or it is real trouble.
             found = client.get_experiment_by_name(opening.experiment)
@@ -131,21 +135,24 @@ def _heavy(record: Record) -> bool:
     return bool(record.file or record.status) or record.what == "model"
 
 
+def _words(record: Record, run_id: str) -> dict[str, str]:
+    """The record's tags; a description that shows the run's own pictures needs its id."""
+    return {key: value.replace(RUN, run_id) if key == NOTE else value for key, value in record.tags.items()}
+
+
 def _send_light(client: MlflowClient, run_id: str, records: Sequence[Record]) -> None:
-    from mlflow.entities import Dataset as Entity
-    from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunTag
+    from mlflow.entities import Metric, Param, RunTag
 
     metrics = [Metric(each.key, each.value, record.time, each.step) for record in records for each in record.points]
     params = [Param(*item) for record in records for item in record.params.items()]
     # The last word on a tag stands, which one request could not tell.
-    words = {key: value for record in records for key, value in record.tags.items()}
+    words = {key: value for record in records for key, value in _words(record, run_id).items()}
     tags = [RunTag(*item) for item in words.items()]
     parts = _parts(metrics, METRICS_AT_ONCE), _parts(params, WORDS_AT_ONCE), _parts(tags, WORDS_AT_ONCE)
     for metrics_part, params_part, tags_part in zip_longest(*parts, fillvalue=()):
         client.log_batch(run_id, metrics_part, params_part, tags_part)
     for data in [record.data for record in records if record.data]:
-        entity = Entity(data.name, data.digest, "local", "{}", profile=data.profile)
-        client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", data.context)])])
+        client.log_inputs(run_id, [dataset_input(data)])
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -160,6 +167,10 @@ def _send_heavy(client: MlflowClient, folder: Path, place: Place, record: Record
         client.update_run(place.run_id, record.status)
     elif record.status:
         client.set_terminated(place.run_id, record.status, record.time)
+    elif record.shown and path.exists():
+        send_picture(client, place.run_id, folder, record)
+    elif record.what == "table" and path.exists():
+        send_table(client, place.run_id, folder, record)
     elif record.file and path.is_dir():
         client.log_artifacts(place.run_id, str(path), record.under)
     elif record.file and path.exists():

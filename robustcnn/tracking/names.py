@@ -1,14 +1,17 @@
 """What things are called in MLflow, whose names must not hold @ = ( ) or a comma and whose steps are whole numbers.
 
-fit/valid_accuracy ...            step = epoch
-gan/generator_loss ...            the same of a pre-training
+accuracy, f1, auc ...             the headline: a dozen plain names at most, of the strongest evaluation
 clean/f1_macro ...                every scalar of the report on untouched images
-attacked/linf_8/f1_macro ...      the same on the worst of all attacks, eps 8/255
+robust/linf_8                     robust accuracy in each ball
+robust/f1_macro ...               every scalar on the worst of all attacks in the headline's ball
 curve/worst_linf                  robust accuracy; step = eps in 1/255 for linf, in 1/1000 for l2 and l1
 curve/pgd_steps_40_linf           the same, this attack alone
+eps/linf                          eps itself at these steps: the axis of a chart
 corruption/fog                    step = severity
-clean_acc, robust_acc_8           one number a run: columns of the compare table
-verdict_code, check/NAME          0 pass, 1 warn, 2 fail
+check/NAME                        0 pass, 1 warn, 2 fail
+fit/valid_accuracy ...            step = epoch
+gan/generator_loss ...            the same of a pre-training
+interval/accuracy_low, _high      the ends of 95 % intervals
 """
 
 from __future__ import annotations
@@ -70,16 +73,53 @@ def epoch_points(metrics: EpochMetrics | GanMetrics) -> tuple[Point, ...]:
     return tuple(Point(key=f"{family}/{key}", value=value, step=metrics.epoch) for key, value in known.items())
 
 
-def report_points(report: RobustnessReport, *, suffix: str = "") -> tuple[Point, ...]:
+Ball = tuple[str, float]
+"""Norm and eps."""
+
+
+def report_points(report: RobustnessReport, *, suffix: str = "", ball: Ball | None = None) -> tuple[Point, ...]:
     """Every number of the report; `suffix` tells a later evaluation's curves from the first one's."""
-    return (*_scalars("clean", report.clean), *_threats(report), *_curves(report, suffix), *_checks(report))
+    told = headline_threat(report, ball)
+    worst = () if told is None else _scalars("robust", told.worst)
+    return (*_scalars("clean", report.clean), *worst, *_threats(report), *_curves(report, suffix), *_checks(report))
+
+
+def headline_points(report: RobustnessReport, ball: Ball | None = None) -> tuple[Point, ...]:
+    """What one looks at first."""
+    told = headline_threat(report, ball)
+    plain: dict[str, float | None] = {
+        "f1": report.clean.f1_macro,
+        "auc": report.clean.auc,
+        "seconds": sum(score.seconds for threat in report.threats for score in threat.attacks),
+        "verdict": None if report.verdict is None else VERDICTS.index(report.verdict),
+    }
+    shares = {"accuracy": report.clean.accuracy}
+    if told is not None:
+        plain |= {"eps": told.eps, "robust_f1": told.worst.f1_macro, "robust_auc": told.worst.auc}
+        shares["robust_accuracy"] = told.robust
+    found = [Point(key=key, value=value) for key, value in plain.items() if value is not None]
+    return (*found, *(point for key, share in shares.items() for point in _with_interval(key, share)))
+
+
+def headline_threat(report: RobustnessReport, ball: Ball | None) -> ThreatScore | None:
+    """The score in this ball, else in the largest finite one."""
+    finite = [threat for threat in report.threats if math.isfinite(threat.eps)]
+    return next((threat for threat in finite if (threat.norm, threat.eps) == ball), finite[-1] if finite else None)
+
+
+def strength(report: RobustnessReport, ball: Ball | None) -> list[float]:
+    """How far an evaluation went, to be compared part by part: ensembles, examples, and what it brought down."""
+    told = headline_threat(report, ball)
+    if told is None:
+        return []
+    ensembles = any("AutoAttack" in score.attack for score in told.attacks)
+    return [float(ensembles), float(report.count), -(told.robust.value or 0.0)]
 
 
 def report_tags(report: RobustnessReport) -> dict[str, str]:
-    """The words of the report: the verdict, each finding, and what was judged how."""
-    made = {"model": report.model, "data": report.data, "fingerprint": report.fingerprint, **report.made_by}
-    tags = {f"evaluated.{key}": value for key, value in made.items()}
-    tags |= {f"verdict.{each.check}": f"{each.verdict}: {each.says}" for each in report.findings}
+    """The verdict, the checks that are no pass, and what was judged; sentences are for the description."""
+    tags = {"evaluated.data": report.data, "evaluated.fingerprint": report.fingerprint}
+    tags |= {f"check.{each.check}": each.verdict for each in report.findings if each.verdict != "pass"}
     return tags | {"verdict": report.verdict or "unchecked"}
 
 
@@ -100,31 +140,31 @@ def _scalars(prefix: str, metrics: Metrics) -> Iterator[Point]:
     for each in fields(metrics):
         value = getattr(metrics, each.name)
         if isinstance(value, Share):
-            yield from _share(f"{prefix}/{each.name}", value)
+            yield from _with_interval(f"{prefix}/{each.name}", value)
         elif isinstance(value, float | int):
             yield Point(key=f"{prefix}/{each.name}", value=value)
 
 
-def _share(key: str, share: Share) -> Iterator[Point]:
+def _with_interval(key: str, share: Share) -> Iterator[Point]:
     if share.value is not None:
-        for end, value in (("", share.value), ("_low", share.low), ("_high", share.high)):
-            yield Point(key=key + end, value=value)
+        yield Point(key=key, value=share.value)
+        for end, value in (("low", share.low), ("high", share.high)):
+            yield Point(key=f"interval/{key.replace('/', '_')}_{end}", value=value)
 
 
 def _threats(report: RobustnessReport) -> Iterator[Point]:
-    yield from _of("clean_acc", report.clean.accuracy)
     for threat in report.threats:
         name = label(threat.norm, threat.eps)
-        yield from _of(f"robust_acc_{name}", threat.robust)
-        yield from _scalars(f"worst/linf_{name}" if threat.norm == "linf" else f"worst/{name}", threat.worst)
+        yield from _with_interval(f"robust/linf_{name}" if threat.norm == "linf" else f"robust/{name}", threat.robust)
     for smallest in report.smallest:
         if smallest.median is not None:
-            yield Point(key=f"smallest/{smallest.norm}_median", value=smallest.median)
+            yield Point(key=f"robust/median_smallest_{smallest.norm}", value=smallest.median)
 
 
 def _curves(report: RobustnessReport, suffix: str) -> Iterator[Point]:
     for norm in dict.fromkeys(threat.norm for threat in report.threats):
         yield from _of(f"curve/worst_{norm}{suffix}", report.clean.accuracy)
+        yield Point(key=f"eps/{norm}{suffix}", value=0.0)
     for threat in report.threats:
         if 0 < threat.eps < math.inf:
             yield from _at_eps(threat, suffix)
@@ -138,6 +178,7 @@ def _curves(report: RobustnessReport, suffix: str) -> Iterator[Point]:
 def _at_eps(threat: ThreatScore, suffix: str) -> Iterator[Point]:
     step = step_of(threat.norm, threat.eps)
     yield from _of(f"curve/worst_{threat.norm}{suffix}", threat.robust, step)
+    yield Point(key=f"eps/{threat.norm}{suffix}", value=threat.eps, step=step)
     for score in threat.attacks:
         key = safe(f"curve/{score.attack.lower()}") + f"_{threat.norm}{suffix}"
         yield from _of(key, score.metrics.accuracy, step)
@@ -149,12 +190,8 @@ def _of(key: str, share: Share, step: int = 0) -> Iterator[Point]:
 
 
 def _checks(report: RobustnessReport) -> Iterator[Point]:
-    if report.verdict is not None:
-        yield Point(key="verdict_code", value=VERDICTS.index(report.verdict))
     for each in report.findings:
-        yield Point(key=safe(f"verdict/{each.check}"), value=VERDICTS.index(each.verdict))
-        if each.figure is not None:
-            yield Point(key=safe(f"verdict_figure/{each.check}"), value=each.figure)
+        yield Point(key=safe(f"check/{each.check}"), value=VERDICTS.index(each.verdict))
 
 
 def _digest(text: str) -> str:

@@ -30,6 +30,18 @@ class Data:
     """What for: training, validation, test, evaluation."""
     profile: str = "{}"
     """Its sizes, as JSON."""
+    schema: str = ""
+    """Kinds and shapes of its arrays, as MLflow writes them in JSON."""
+    source: str = ""
+    """Where it comes from."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """How a picture is shown among those of other runs: under one key, in the order of its steps."""
+
+    key: str
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +67,8 @@ class Record:
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     data: Data | None = None
+    shown: Shown | None = None
+    """The file is a picture for MLflow's image grid."""
     file: str = ""
     """Path within the run's folder."""
     under: str = ""

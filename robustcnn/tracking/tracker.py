@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from robustcnn.core.results import EpochMetrics, RobustnessReport
+from robustcnn.tracking.names import Ball
 
 if TYPE_CHECKING:
     from robustcnn.data.resident import ResidentDataset
@@ -34,14 +35,23 @@ class Tracker:
     def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
         """Numbers of any other kind."""
 
-    def report(self, report: RobustnessReport) -> None:
-        """An evaluation: all its scalars, curves, findings and the verdict."""
+    def report(self, report: RobustnessReport, *, ball: Ball | None = None) -> None:
+        """An evaluation: its scalars, curves and the verdict; the headline is about this ball, or the largest."""
+
+    def note(self, text: str) -> None:
+        """The run's description, in Markdown; `figure(PATH)` of `tracking.note` shows an artifact in it."""
+
+    def picture(self, path: Path | str, key: str, *, step: int = 0) -> None:
+        """A picture in the run's folder, to be compared with those of other runs under the same key."""
+
+    def table(self, path: Path | str) -> None:
+        """A table in the run's folder: JSON, {column: [...]}, in which `*.png` are pictures beside it."""
 
     def artifact(self, path: Path | str, *, content: bytes | None = None, under: str = "") -> None:
         """A file or folder within the run's folder, written here first when there is `content`."""
 
-    def checkpoint(self) -> None:
-        """The run's checkpoint as it is on disk now."""
+    def checkpoint(self, *, training: bool = False) -> None:
+        """The run's checkpoint as it is on disk now; with the optimiser's state when `training`."""
 
     def model(self) -> None:
         """An export of the best weights that MLflow itself can load; costs the uploader seconds."""

@@ -16,11 +16,13 @@ from robustcnn.tracking.names import (
     LONGEST_PARAM,
     epoch_points,
     flat,
+    headline_points,
     label,
     report_points,
     report_tags,
     safe,
     step_of,
+    strength,
     tag_texts,
 )
 from robustcnn.tracking.records import Point
@@ -86,31 +88,62 @@ def test_the_curve_runs_over_grey_levels_from_the_clean_accuracy_on() -> None:
     assert curve(points, "curve/worst_l2") == {0: 0.95, 500: 0.60}
 
 
-def test_columns_of_the_compare_table_are_there() -> None:
+def test_the_headline_is_at_most_a_dozen_plain_numbers_about_one_ball() -> None:
+    points = headline_points(report(), ("linf", 8 / 255))
+    plain = {key: value for key, value in values(points).items() if not key.startswith("interval/")}
+    assert len(plain) <= 12
+    assert not [key for key in plain if "/" in key]
+    assert plain["accuracy"] == 0.95
+    assert plain["robust_accuracy"] == 0.45
+    assert plain["robust_f1"] == 0.225
+    assert plain["eps"] == 8 / 255
+    assert plain["verdict"] == VERDICTS.index("warn")
+    told = values(points)
+    assert told["interval/robust_accuracy_low"] < 0.45 < told["interval/robust_accuracy_high"]
+
+
+def test_a_ball_that_was_not_tried_leaves_the_headline_to_the_largest() -> None:
+    assert values(headline_points(report(), ("linf", 0.123)))["eps"] == 0.5
+    assert "robust_accuracy" not in values(headline_points(replace(report(), threats=())))
+
+
+def test_ensembles_examples_and_what_fell_make_an_evaluation_strong() -> None:
+    ball = ("linf", 8 / 255)
+    weak = report()
+    ensemble = replace(weak.threats[1].attacks[0], attack="AutoAttack()")
+    strong = replace(weak, threats=tuple(replace(each, attacks=(ensemble,)) for each in weak.threats))
+    assert strength(strong, ball) > strength(replace(weak, count=10_000), ball) > strength(weak, ball) > []
+
+
+def test_every_ball_has_its_robust_accuracy() -> None:
     told = values(report_points(report()))
-    assert told["clean_acc"] == 0.95
-    assert told["robust_acc_8"] == 0.45
-    assert told["robust_acc_0.3"] == 0.05
-    assert told["robust_acc_l2_0.5"] == 0.60
-    assert told["verdict_code"] == VERDICTS.index("warn")
+    assert told["robust/linf_8"] == 0.45
+    assert told["robust/linf_0.3"] == 0.05
+    assert told["robust/l2_0.5"] == 0.60
+
+
+def test_eps_itself_stands_beside_the_curve() -> None:
+    points = report_points(report())
+    assert set(curve(points, "eps/linf")) == set(curve(points, "curve/worst_linf"))
+    assert curve(points, "eps/linf")[8] == 8 / 255
+    assert curve(points, "eps/l2") == {0: 0, 500: 0.5}
 
 
 def test_clean_and_attacked_scores_are_all_told_and_undefined_ones_are_not() -> None:
-    told = values(report_points(report()))
+    told = values(report_points(report(), ball=("linf", 8 / 255)))
     assert told["clean/f1_macro"] == 0.475
-    assert told["worst/linf_8/f1_macro"] == 0.225
-    assert told["worst/l2_0.5/accuracy"] == 0.60
-    assert told["clean/accuracy_low"] < 0.95 < told["clean/accuracy_high"]
+    assert told["robust/f1_macro"] == 0.225
+    assert told["interval/clean_accuracy_low"] < 0.95 < told["interval/clean_accuracy_high"]
     assert not [key for key in told if "precision_macro" in key]
 
 
 def test_findings_corruptions_and_transfer_are_told() -> None:
     points = report_points(report())
     told = values(points)
-    assert (told["verdict/steps"], told["verdict/unbounded eps"], told["verdict_figure/steps"]) == (0, 1, 0.01)
+    assert (told["check/steps"], told["check/unbounded eps"]) == (0, 1)
     assert curve(points, "corruption/fog") == {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.6, 5: 0.5}
     assert told["transfer/lenet5 to smallcnn"] == 0.7
-    assert told["smallest/linf_median"] == 0.1
+    assert told["robust/median_smallest_linf"] == 0.1
 
 
 def test_a_later_evaluation_draws_curves_of_its_own() -> None:
@@ -126,15 +159,16 @@ def test_no_metric_has_two_values_at_one_step() -> None:
 
 def test_an_unbounded_ball_has_a_score_but_no_point_on_the_curve() -> None:
     points = report_points(replace(report(), threats=(threat("l2", math.inf, 0),)))
-    assert values(points)["robust_acc_l2_inf"] == 0
+    assert values(points)["robust/l2_inf"] == 0
     assert curve(points, "curve/worst_l2") == {0: 0.95}
 
 
 def test_words_of_the_report_become_tags() -> None:
     tags = report_tags(report())
     assert tags["verdict"] == "warn"
-    assert tags["verdict.unbounded eps"] == "warn: not all fell"
-    assert tags["evaluated.seed"] == "0"
+    assert tags["check.unbounded eps"] == "warn"
+    assert "check.steps" not in tags, "only what is no pass"
+    assert max(map(len, tags.values())) <= 20, "MLflow cuts long ones; sentences are for the description"
     assert report_tags(replace(report(), findings=()))["verdict"] == "unchecked"
     assert len(tag_texts({"long": "x" * 9000})["long"]) == 8000
 

@@ -73,7 +73,7 @@ def test_data_are_known_by_their_fingerprint(tmp_path: Path, tiny: ResidentDatas
     used = told(tmp_path, "data")[0].data
     assert used is not None
     assert (used.name, used.digest, used.context) == ("tiny", tiny.fingerprint, "training")
-    assert '"examples": 60' in used.profile
+    assert '"num_rows": 60' in used.profile
 
 
 def test_artifacts_lie_in_the_runs_folder(tmp_path: Path) -> None:
