@@ -14,6 +14,7 @@ from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import View
 from robustcnn.fast.view import exact_logits
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -130,7 +131,7 @@ class GradientAttack(Guarded):
 
     def slope(self, state: SearchState, model: nn.Module, images: Tensor) -> Slope:
         """Loss, logits and gradient of a model at these images of the active examples."""
-        chunk = getattr(state.model, "chunk", None)
+        chunk = state.model.chunk if isinstance(state.model, View) else None
         return input_gradient(
             model, images, lambda logits, part: self.loss_of(state, logits, part), draws=self.eot, chunk=chunk
         )

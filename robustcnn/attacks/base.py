@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import View, plain_view
 
 
 class Attack(Protocol):
@@ -47,6 +48,7 @@ class Guarded(ABC):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         check_batch(images, labels, threat)
+        model = plain_view(model)
         # Tensors made under inference_mode can never be differentiated, not even after it.
         with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
             images = images.clone() if images.is_inference() else images.detach()
@@ -126,7 +128,7 @@ def input_gradient(
     More than one of the `draws` is for models that draw random numbers (Athalye et al. 2018): the mean of all is given.
     A `chunk` is how many images are looked at together; fast views know theirs.
     """
-    size = chunk or getattr(model, "chunk", None) or max(len(images), 1)
+    size = chunk or (model.chunk if isinstance(model, View) else None) or max(len(images), 1)
     rows = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
     slopes = [_slope(model, images, loss, rows) for _ in range(draws)]
     return slopes[0] if draws == 1 else Slope(*(torch.stack(part).mean(0) for part in zip(*slopes, strict=True)))

@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled, per_example
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.view import exact_logits
+from robustcnn.fast.view import CoarseView, exact_logits
 
 
 def confirmed(model: nn.Module, images: Tensor, labels: Tensor, fooled: Tensor) -> Tensor:
     """Which of the examples that seem fooled are fooled for the exact model: only those are asked again."""
-    if not hasattr(model, "exact"):
+    if not isinstance(model, CoarseView):
         return fooled
     asked = fooled.nonzero().squeeze(1)
     if not len(asked):

@@ -11,8 +11,9 @@ from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack, input_gradient
 from robustcnn.core.losses import cross_entropy, margin
-from robustcnn.core.runtime import Precision, evaluating, keep_memory, seeded
+from robustcnn.core.runtime import Precision, evaluating, keep_memory, out_of_memory, seeded
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import PlainView, View, check_takes
 from robustcnn.fast.view import CoarseView, FastView, fast_view
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
@@ -72,20 +73,21 @@ def prepare(
     precision: Precision = "fp32",
     batch_size: int | Literal["auto"] = "auto",
     compiled: bool = False,
-) -> FastView:
+) -> View:
     """A view of the model to search with, for more than one `craft`; a view is given back as it is.
 
     A model that no fast view agrees with comes back in a plain one, so that it is tried and told of once.
     """
-    if isinstance(model, FastView):
+    if isinstance(model, View) and (model.chunk is not None or not isinstance(model, PlainView)):
         return model
     if batch_size != "auto" and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
     keep_memory()
     with evaluating(model):
+        check_takes(model, images[:PROBE])
         view = fast_view(model, images[:PROBE], precision=precision, compiled=compiled)
         if not isinstance(view, FastView):
-            return FastView(view, chunk=_fair_size(images) if batch_size == "auto" else batch_size)
+            return PlainView(view, chunk=_fair_size(images) if batch_size == "auto" else batch_size)
         view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
     return view
 
@@ -152,14 +154,8 @@ def _survive(
         try:
             return attack(view, images, labels, threat, generator=generator)
         except (RuntimeError, MemoryError) as problem:
-            if not (out_of_memory(problem) and isinstance(view, FastView) and (view.chunk or 0) > 1):
+            if not (out_of_memory(problem) and isinstance(view, View) and (view.chunk or 0) > 1):
                 raise
             view.chunk = max(1, (view.chunk or 0) // 2)
             if images.is_cuda:
                 torch.cuda.empty_cache()
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether this is how a device, or the host's allocator, says that memory is used up."""
-    said = str(problem).lower()
-    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "out of memory" in said or "t allocate" in said

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import is_fooled, per_example
 from robustcnn.core.conv_arithmetic import Place, crop
-from robustcnn.fast.view import exact_logits
+from robustcnn.fast.view import CoarseView, exact_logits
 
 
 class SearchState:
     """Keeps the worst image found for each example: fooled before not fooled, then the greater loss.
 
-    With `stop`, an example keeps its first fooled image and is attacked no longer. A fast view of a model (one with a
-    method `exact`) only proposes: no example is dropped before `exact` agrees.
+    With `stop`, an example keeps its first fooled image and is attacked no longer. A fast view of a model (a
+    `CoarseView`) only proposes: no example is dropped before `exact` agrees.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class SearchState:
         return stay
 
     def _confirm(self) -> None:
-        if not hasattr(self.model, "exact"):
+        if not isinstance(self.model, CoarseView):
             return
         claimed = self.active[self.succeeded[self.active]]
         if len(claimed):

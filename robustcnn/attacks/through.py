@@ -13,15 +13,15 @@ from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import PGD
 from robustcnn.channel import Channel, Photo
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import View
 
 
-class Seen(nn.Module):
+class Seen(View):
     """A model behind a channel: every look draws anew from the generator."""
 
     def __init__(self, model: nn.Module, channel: Channel, generator: torch.Generator) -> None:
-        super().__init__()
+        super().__init__(chunk=model.chunk if isinstance(model, View) else None)
         self.model, self.channel, self.generator = model, channel, generator
-        self.chunk: int | None = getattr(model, "chunk", None)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(self.channel(images, generator=self.generator))

@@ -102,12 +102,22 @@ def global_seed(seed: int) -> Iterator[None]:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; every submodule's own mode after it."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
+    _to_evaluation(model)
     try:
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+def _to_evaluation(model: nn.Module) -> None:
+    try:
+        model.eval()
+    except NotImplementedError:
+        # An exported program has one mode only; what is beside it may have two.
+        model.training = False
+        for child in model.children():
+            _to_evaluation(child)
 
 
 @contextmanager
@@ -121,3 +131,15 @@ def frozen_weights(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in wanted:
             parameter.requires_grad_(True)
+
+
+def out_of_memory(problem: BaseException) -> bool:
+    """Whether this is how a device, or the host's allocator, says that memory is used up."""
+    said = str(problem).lower()
+    return isinstance(problem, torch.OutOfMemoryError | MemoryError) or "out of memory" in said or "t allocate" in said
+
+
+def first_line(problem: BaseException) -> str:
+    """What an exception says, without the pages that some libraries add."""
+    said = str(problem).strip()
+    return said.splitlines()[0] if said else type(problem).__name__

@@ -9,6 +9,7 @@ from robustcnn.core.losses import cross_entropy
 from robustcnn.core.results import Scores
 from robustcnn.core.runtime import Precision, autocast, evaluating
 from robustcnn.data import ResidentDataset
+from robustcnn.fast.plain_view import plain_view
 
 
 @torch.no_grad()
@@ -16,8 +17,9 @@ def predict(model: nn.Module, data: ResidentDataset, *, batch_size: int = 512, p
     """Float32 logits (N, K)."""
     if not len(data):
         raise ValueError(f"{data.name} holds no examples to predict")
-    with evaluating(model), autocast(data.device, precision):
-        batches = [model(_laid_out(images)).float() for images, _ in data.batches(batch_size)]
+    view = plain_view(model)
+    with evaluating(view), autocast(data.device, precision):
+        batches = [view(images).float() for images, _ in data.batches(batch_size)]
     return torch.cat(batches)
 
 
@@ -34,7 +36,3 @@ def score(
     loss = cross_entropy(logits, data.labels, weights=class_weights).double().mean()
     accuracy = (logits.argmax(1) == data.labels).double().mean()
     return Scores(count=len(data), loss=loss.item(), accuracy=accuracy.item())
-
-
-def _laid_out(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)

@@ -17,12 +17,14 @@ from robustcnn.core.results import RobustnessReport, Smallest
 from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
+from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.runner import BatchSize, Say, Trial
 from robustcnn.evaluate.standings import CLEAN, STANDING, Evidence
+from robustcnn.fast.plain_view import check_takes, plain_view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -76,6 +78,7 @@ def judge(
     say: Say = lambda _: None,
 ) -> Judged:
     """`evaluate`, with the worst images beside the report."""
+    model = plain_view(model)
     with evaluating(model), global_seed(derived_seed(plan.seed, "clean")):
         clean = _clean_logits(model, data)
         refuse_early(plan, model, data)
@@ -103,6 +106,7 @@ def judge(
 
 
 def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:
+    check_takes(model, as_pixels(data.images[:1]))
     logits = predict(model, data).cpu()
     if logits.shape != (len(data), data.spec.num_classes):
         raise ValueError(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.core.conv_arithmetic import Pair, Place, Span, Window, crop, window_of
+from robustcnn.core.layer_kinds import Chained, Pointwise
 from robustcnn.fast.layers import InputConvolution, ScaleShift
 from robustcnn.fast.view import CoarseView, FastView, exact_logits
 from robustcnn.fast.winograd import Winograd
@@ -32,7 +33,7 @@ POINTWISE = {
     *(nn.Identity, nn.Dropout, nn.ReLU, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Softplus, nn.Tanh, nn.Sigmoid),
     ScaleShift,
 }
-"""Kinds of layers to which every pixel is alone; others of the kind say so by an attribute `pointwise`."""
+"""Kinds of layers to which every pixel is alone, beside those that are `Pointwise` by their type."""
 
 
 def incremental_forward(model: nn.Module, images: Tensor, side: int) -> IncrementalForward | None:
@@ -226,7 +227,7 @@ class IncrementalForward:
 
 def _chain(model: Layer) -> Iterator[Layer]:
     """The layers one after the other, as far as it is sure that they run so."""
-    steps = model if type(model) is nn.Sequential else model.steps() if hasattr(model, "steps") else None
+    steps = model if type(model) is nn.Sequential else model.steps() if isinstance(model, Chained) else None
     if steps is None:
         yield model
     else:
@@ -235,7 +236,7 @@ def _chain(model: Layer) -> Iterator[Layer]:
 
 
 def _is_pointwise(layer: Layer) -> bool:
-    return type(layer) in POINTWISE or getattr(layer, "pointwise", False)
+    return type(layer) in POINTWISE or isinstance(layer, Pointwise)
 
 
 def _window(layer: nn.Module, size: Pair) -> Window | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.layer_kinds import Settling
 from robustcnn.core.runtime import Precision
 from robustcnn.fast.layers import ScaleShift, WholeMap, scale_and_shift
 from robustcnn.fast.view import FastView, fast_view
@@ -22,8 +23,11 @@ class LiveView:
         self.model = model
         view = fast_view(model, probe, precision=precision, steady=False)
         self.is_fast = isinstance(view, FastView)
-        self._view: nn.Module = FastView(view.search) if isinstance(view, FastView) else model
-        self._moving = list(_moving(model, view.search)) if isinstance(view, FastView) else []
+        self._view: nn.Module = model
+        self._moving: list[tuple[Tensor, Source]] = []
+        if isinstance(view, FastView):
+            self._view = FastView(view.search, origin=model, layout=view.layout)
+            self._moving = list(_moving(model, view.search))
 
     @torch.no_grad()
     def view(self) -> nn.Module:
@@ -64,7 +68,7 @@ def _source(module: nn.Module, origin: nn.Module, norm: nn.BatchNorm2d | None, k
 
     def now() -> Tensor:
         # Some layers have another form once their weights stand still.
-        value = getattr(origin.frozen() if hasattr(origin, "frozen") else origin, key)  # type: ignore[operator]
+        value = getattr(origin.frozen() if isinstance(origin, Settling) else origin, key)
         if norm is not None:
             value = _fold(value, key, *scale_and_shift(norm))
         as_matrix = isinstance(module, WholeMap) and key == "weight"

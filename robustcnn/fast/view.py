@@ -13,64 +13,107 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.conv_arithmetic import Pair
-from robustcnn.core.runtime import Precision, evaluating, seeded, usable
-from robustcnn.fast.layers import InputConvolution, ScaleShift, WholeMap, scale_and_shift
-from robustcnn.fast.winograd import winograd_for
+from robustcnn.core.runtime import Precision, evaluating, first_line, out_of_memory, seeded, usable
+from robustcnn.fast.plain_view import PlainView, View, beneath, logits_of
+from robustcnn.fast.rearranged import in_bf16, rearranged, shorten_convolutions
 
-TOLERANCE = {"fp32": (1e-5, 1e-5), "bf16": (0.3, 0.5)}
-"""Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse."""
+TOLERANCE = {"fp32": (1e-5, 1e-5), "short": (1e-3, 0.1), "bf16": (0.3, 0.5)}
+"""Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse.
+
+Rounding may carry a few ReLUs over their kinks, which moves gradients, on the short way in float32.
+"""
+PLAINLY = "attacking the plain model, which is slower"
 
 Look = Callable[[Tensor], Tensor]
+LAYOUTS = (torch.channels_last, torch.contiguous_format)
+"""Of images in memory: the faster one, and the one that every model can take."""
 
 
-class FastView(nn.Module):
-    """Another arrangement of a model; `chunk` is how many images are best looked at together.
+class FastView(View):
+    """Another arrangement of a model; should it ever fail on images where the model itself does not, it is left.
 
     A `compiled` one is shown batches of a few sizes only, because every new size is compiled anew.
     """
 
-    def __init__(self, search: nn.Module, *, chunk: int | None = None, compiled: bool = False) -> None:
-        super().__init__()
-        self.search, self.chunk = search, chunk
+    def __init__(
+        self,
+        search: nn.Module,
+        *,
+        origin: nn.Module | None = None,
+        layout: torch.memory_format = LAYOUTS[0],
+        chunk: int | None = None,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(chunk=chunk)
+        self.search, self.layout = search, layout
+        # Not a part of the view: its weights and modes are its owner's.
+        self._origin = None if origin is None else (PlainView(origin),)
+        self._left = False
         self.look = _of_few_sizes(_compiled(search)) if compiled else search
 
     def forward(self, images: Tensor) -> Tensor:
-        return self._in_chunks(self.look, images)
+        return self._shown(self.look, images)
 
-    def _in_chunks(self, look: Look, images: Tensor) -> Tensor:
-        if self.chunk is None or len(images) <= self.chunk:
-            return _laid_out(look, images)
-        return torch.cat([_laid_out(look, part) for part in images.split(self.chunk)])
+    def _shown(self, look: Look, images: Tensor) -> Tensor:
+        if not self._left:
+            try:
+                return _joined([_laid_out(look, part, self.layout) for part in self.parts(images)])
+            except Exception as problem:
+                if self._origin is None or out_of_memory(problem):
+                    raise
+                answer = self._plainly(images)
+                warnings.warn(f"{PLAINLY}: {first_line(problem)}", stacklevel=2)
+                self._left = True
+                return answer
+        return self._plainly(images)
+
+    def _plainly(self, images: Tensor) -> Tensor:
+        assert self._origin is not None
+        (origin,) = self._origin
+        with evaluating(origin):
+            return _joined([origin(part) for part in self.parts(images)])
 
 
 class CoarseView(FastView):
     """Searches in less precision than counts; what seems to succeed has to be asked again of `exact`."""
 
-    def __init__(self, search: nn.Module, plain: nn.Module, *, compiled: bool = False) -> None:
-        super().__init__(search, compiled=compiled)
+    def __init__(
+        self,
+        search: nn.Module,
+        plain: nn.Module,
+        *,
+        origin: nn.Module | None = None,
+        layout: torch.memory_format = LAYOUTS[0],
+        compiled: bool = False,
+    ) -> None:
+        super().__init__(search, origin=origin, layout=layout, compiled=compiled)
         self.plain = plain
 
     def exact(self, images: Tensor) -> Tensor:
         """Float32 logits."""
         with torch.no_grad():
-            return self._in_chunks(self.plain, images)
+            return self._shown(self.plain, images)
 
     def fine(self) -> FastView:
         """The view to search in float32 with."""
-        return FastView(self.plain, chunk=self.chunk)
+        origin = self._origin[0].model if self._origin else None
+        return FastView(self.plain, origin=origin, layout=self.layout, chunk=self.chunk)
 
 
 def exact_logits(model: nn.Module, images: Tensor) -> Tensor:
-    """The logits that count: those of `model.exact` when the model is a fast view of another, else its own."""
-    exact: Callable[[Tensor], Tensor] = getattr(model, "exact", model)
-    return exact(images)
+    """The logits that count: the exact ones where the model is a coarse view of another, else its own."""
+    logits: Tensor = model.exact(images) if isinstance(model, CoarseView) else model(images)
+    return logits
 
 
-def _laid_out(look: Look, images: Tensor) -> Tensor:
+def _laid_out(look: Look, images: Tensor, layout: torch.memory_format) -> Tensor:
     if images.ndim == 4:
-        images = images.contiguous(memory_format=torch.channels_last)
-    return look(images).float()
+        images = images.contiguous(memory_format=layout)
+    return logits_of(look(images)).float()
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _compiled(view: nn.Module) -> Look:
@@ -103,40 +146,86 @@ def fast_view(
 
     `steady` are weights that will not change as long as the view is used: much can be worked out once.
     """
+    model = beneath(model)
     probe = _roughened(probe)
     with evaluating(model):
-        try:
-            plain = _rearranged(model, probe)
-            # All in float64, so that rounding carries no ReLU over its kink: what differs there is another function.
-            exact = copy.deepcopy(model).double()
-            _check(exact, _rearranged(exact, probe.double()), probe.double(), "fp32")
-        except (ValueError, TypeError, RuntimeError) as problem:
-            first = str(problem).splitlines()[0]
-            warnings.warn(f"attacking the plain model, which is slower: {first}", stacklevel=2)
+        found, problem = _first_that_agrees(model, probe)
+        if found is None:
+            warnings.warn(f"{PLAINLY}: {problem}", stacklevel=2)
             return model
-        coarse = None if usable(precision, probe.device) == "fp32" else _in_bf16(plain)
+        plain, layout = found
+        coarse = None
+        if usable(precision, probe.device) != "fp32":
+            coarse = _coarse(model, plain, probe, layout, precision)
         if steady and not compiled and not probe.is_cuda:
-            _shorten_convolutions(plain, probe)
-        if coarse is None:
-            return FastView(plain, compiled=compiled)
-        try:
-            _check(model, coarse, probe, precision)
-        except _Disagreement as problem:
-            warnings.warn(f"attacking in float32, which is slower: {problem}", stacklevel=2)
-            return FastView(plain, compiled=compiled)
-    return CoarseView(coarse, plain, compiled=compiled)
+            _shorten(model, plain, probe, layout)
+    if coarse is None:
+        return FastView(plain, origin=model, layout=layout, compiled=compiled)
+    return CoarseView(coarse, plain, origin=model, layout=layout, compiled=compiled)
+
+
+Found = tuple[nn.Module, torch.memory_format]
+
+
+def _first_that_agrees(model: nn.Module, probe: Tensor) -> tuple[Found | None, str]:
+    """A rearranged copy with the layout that it takes; without one, what was wrong with the first."""
+    problems = []
+    for layout in LAYOUTS:
+        # Copied, cast to float64 and shown other layouts, models may raise, or warn of, anything.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                plain = rearranged(model, probe, layout)
+                # In float64, where rounding carries no ReLU over its kink: what differs there is another function.
+                exact, precise = copy.deepcopy(model).double(), probe.double()
+                _check(exact, rearranged(exact, precise, layout), precise, "fp32", layout)
+                # What works in float64 need not do so in float32.
+                _answers(_laying_out(plain, layout), probe)
+                return (plain, layout), ""
+            except Exception as problem:
+                problems.append(first_line(problem))
+    return None, problems[0]
+
+
+def _coarse(
+    model: nn.Module, plain: nn.Module, probe: Tensor, layout: torch.memory_format, precision: Precision
+) -> nn.Module | None:
+    try:
+        coarse = in_bf16(plain)
+        _check(model, coarse, probe, precision, layout)
+    except Exception as problem:
+        warnings.warn(f"attacking in float32, which is slower: {first_line(problem)}", stacklevel=3)
+        return None
+    return coarse
+
+
+def _shorten(model: nn.Module, plain: nn.Module, probe: Tensor, layout: torch.memory_format) -> None:
+    """In place, as long as it stays the same function; each way has been compared by itself already."""
+    before = shorten_convolutions(plain, probe)
+    try:
+        if before:
+            _check(model, plain, probe, "short", layout)
+    except Exception:  # of any kind: the convolutions as they were work
+        for parent, name, convolution in before:
+            setattr(parent, name, convolution)
 
 
 class _Disagreement(ValueError):
     """The view is another function than its model."""
 
 
-def _check(model: nn.Module, view: nn.Module, probe: Tensor, precision: Precision) -> None:
-    """Logits and input gradients on the probe batch."""
+def _check(model: nn.Module, view: nn.Module, probe: Tensor, precision: str, layout: torch.memory_format) -> None:
+    """Logits and input gradients on the probe batch, which the view has to leave as it is."""
+    shown = _laying_out(view, layout)
     try:
-        expected, given = _answers(model, probe), _answers(view, probe)
-    except (RuntimeError, TypeError, ValueError) as problem:
-        raise _Disagreement(f"its {precision} view cannot be checked ({str(problem).splitlines()[0]})") from None
+        expected, given = _answers(PlainView(model), probe), _answers(shown, probe)
+        kept = probe.clone(memory_format=layout if probe.ndim == 4 else torch.contiguous_format)
+        with torch.no_grad():
+            shown(kept)
+    except Exception as problem:
+        raise _Disagreement(f"its {precision} view cannot be checked ({first_line(problem)})") from None
+    if not torch.equal(kept, probe):
+        raise _Disagreement("the model changes the images that it is shown")
     names = ("logits", "input gradients")
     for name, ours, theirs, allowed in zip(names, given, expected, TOLERANCE[precision], strict=True):
         error = ((ours - theirs).norm() / theirs.norm().clamp_min(torch.finfo(theirs.dtype).tiny)).item()
@@ -150,113 +239,17 @@ def _roughened(probe: Tensor) -> Tensor:
     return torch.lerp(probe, noise.to(probe.device), 0.5)
 
 
-def _answers(model: nn.Module, probe: Tensor) -> tuple[Tensor, Tensor]:
+def _laying_out(view: nn.Module, layout: torch.memory_format) -> Look:
+    return lambda images: _laid_out(view, images, layout)
+
+
+def _answers(look: Look, probe: Tensor) -> tuple[Tensor, Tensor]:
     leaf = probe.detach().clone().requires_grad_()
     with torch.enable_grad():
-        logits = _laid_out(model, leaf)
+        logits = look(leaf)
         # A direction that no class is left out of, and that no symmetry between classes cancels.
         weight = torch.linspace(-1, 1, logits.shape[1], dtype=logits.dtype, device=logits.device)
         if not logits.requires_grad:
             return logits, torch.zeros_like(leaf)
         (gradient,) = torch.autograd.grad((logits * weight).sum(), leaf)
     return logits.detach(), gradient
-
-
-def _rearranged(model: nn.Module, probe: Tensor) -> nn.Module:
-    """A frozen copy that computes the same in fewer passes over memory."""
-    try:
-        view = copy.deepcopy(model).eval()
-    except Exception as problem:
-        raise _Disagreement(f"the model cannot be copied ({problem})") from None
-    for parameter in view.parameters():
-        parameter.requires_grad_(False)
-    for module in list(view.modules()):
-        _rearrange_children(module)
-    _replace_whole_map_convolutions(view, probe)
-    if not next(view.parameters(), torch.empty(0)).is_cuda:
-        _replace_input_convolution(view)
-    return view.to(memory_format=torch.channels_last)
-
-
-def _rearrange_children(parent: nn.Module) -> None:
-    """Only what is surely the same by itself, or stands next to each other as if it ran so: the probe will tell."""
-    before: nn.Module | None = None
-    for name, child in list(parent.named_children()):
-        if hasattr(child, "frozen"):
-            setattr(parent, name, child.frozen())  # type: ignore[operator]
-        elif isinstance(child, nn.BatchNorm2d):
-            if type(before) is nn.Conv2d and before.out_channels == child.num_features:
-                _fold(before, child)
-                setattr(parent, name, nn.Identity())
-            else:
-                setattr(parent, name, ScaleShift(child))
-        elif isinstance(child, nn.ReLU):
-            child.inplace = True
-        before = getattr(parent, name)
-
-
-def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    scale, shift = scale_and_shift(norm)
-    bias = shift if convolution.bias is None else convolution.bias * scale + shift
-    convolution.weight = nn.Parameter(convolution.weight * scale[:, None, None, None], requires_grad=False)
-    convolution.bias = nn.Parameter(bias, requires_grad=False)
-
-
-def _replace_whole_map_convolutions(view: nn.Module, probe: Tensor) -> None:
-    """Those that, on images of the probe's size, look at all of their map at once."""
-    for parent, name, convolution, size in _convolutions(view, probe):
-        if convolution.groups == 1 and convolution.padding == (0, 0) and size == convolution.kernel_size:
-            setattr(parent, name, WholeMap(convolution))
-
-
-def _shorten_convolutions(view: nn.Module, probe: Tensor) -> None:
-    for parent, name, convolution, size in _convolutions(view, probe):
-        if short := winograd_for(convolution, size):
-            setattr(parent, name, short)
-
-
-def _convolutions(view: nn.Module, probe: Tensor) -> list[tuple[nn.Module, str, nn.Conv2d, Pair]]:
-    """Each with its parent, its name there, and the size of the maps that it sees."""
-    sizes: dict[nn.Module, Pair] = {}
-
-    def note(convolution: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        # Whoever is called by keyword, or with one image, keeps its way.
-        if inputs and inputs[0].ndim == 4:
-            sizes[convolution] = (inputs[0].shape[2], inputs[0].shape[3])
-
-    hooks = [each.register_forward_pre_hook(note) for each in view.modules() if type(each) is nn.Conv2d]
-    with torch.no_grad():
-        view(probe[:1])
-    for hook in hooks:
-        hook.remove()
-    return [
-        (parent, name, child, sizes[child])
-        for parent in view.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, nn.Conv2d) and child in sizes
-    ]
-
-
-def _replace_input_convolution(view: nn.Module) -> None:
-    """The first convolution that sees an image of few channels, where an `InputConvolution` can stand for it."""
-    for parent in view.modules():
-        for name, child in parent.named_children():
-            if type(child) is nn.Conv2d:
-                plain = child.stride == child.dilation == (1, 1) and child.groups == 1 and child.padding_mode == "zeros"
-                if plain and child.in_channels <= 4 and not isinstance(child.padding, str):
-                    setattr(parent, name, InputConvolution(child))
-                return
-
-
-def _in_bf16(view: nn.Module) -> nn.Module:
-    """A copy whose layers compute in bfloat16; what happens to the pixels before the first of them stays in float32."""
-    half = copy.deepcopy(view)
-    for module in half.modules():
-        if not list(module.children()) and list(module.state_dict()):
-            module.to(torch.bfloat16)
-            module.register_forward_pre_hook(_cast)
-    return half
-
-
-def _cast(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(each.to(torch.bfloat16) for each in inputs)

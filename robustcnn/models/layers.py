@@ -8,11 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.layer_kinds import Pointwise, Settling
+
 ActivationName = Literal["relu", "leaky_relu", "elu", "silu", "gelu", "softplus", "tanh", "scaled_tanh", "sigmoid"]
 PoolName = Literal["max", "avg"]
 
 
-class ScaledTanh(nn.Module):
+class ScaledTanh(nn.Module, Settling):
     """1.7159 tanh(2x / 3), which maps +1 and -1 to themselves (LeCun et al. 1998, appendix A)."""
 
     def forward(self, values: Tensor) -> Tensor:
@@ -23,10 +25,8 @@ class ScaledTanh(nn.Module):
         return _ScaledTanhBySigmoid()
 
 
-class _ScaledTanhBySigmoid(nn.Module):
+class _ScaledTanhBySigmoid(nn.Module, Pointwise):
     """tanh(x) = 2 sigmoid(2x) - 1."""
-
-    pointwise = True
 
     def forward(self, values: Tensor) -> Tensor:
         outputs: Tensor = _TanhBySigmoid.apply(values)
@@ -73,10 +73,8 @@ def pool_layer(name: PoolName, kernel: int, *, stride: int, padding: int = 0) ->
     return nn.AvgPool2d(kernel, stride, padding, count_include_pad=False)
 
 
-class DropoutPlace(nn.Identity):
+class DropoutPlace(nn.Identity, Pointwise):
     """Where dropout may act and does not; weights have the same names with dropout and without."""
-
-    pointwise = True
 
 
 def dropout_layer(share: float) -> nn.Module:

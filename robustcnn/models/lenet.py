@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.conv_arithmetic import padding_for
+from robustcnn.core.layer_kinds import Settling
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models.layers import ACTIVATIONS, ActivationName, PoolName, dropout_layer, pool_layer, scaled
 from robustcnn.models.sizes import flat_features
@@ -17,7 +18,7 @@ TABLE_I = [[int(source) for source in sources] for sources in _CONNECTIONS.split
 """The maps of S2 that each map of C3 sees."""
 
 
-class MaskedConv2d(nn.Conv2d):
+class MaskedConv2d(nn.Conv2d, Settling):
     """A convolution in which output map i sees the input maps `connected[i]` only.
 
     It runs as one dense convolution, which is faster than sixteen small ones; weights that the table leaves out are

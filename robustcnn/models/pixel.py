@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.layer_kinds import Chained, Pointwise
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models.model_config import ModelConfig
 
 
-class PixelModel(nn.Module):
+class PixelModel(nn.Module, Chained):
     """Normalises inside, so that whatever happens outside (attacks, norms, figures) is in pixel units.
 
     Nothing is clamped on the way: a clamp has no gradient at its bounds, which hides a model from its attacker.
@@ -45,15 +45,14 @@ class PixelModel(nn.Module):
 
     def steps(self) -> list[Callable[[Tensor], Tensor]]:
         """What `forward` does, one after the other."""
-        return [Pointwise(self.normalised), self.net, *([_two_logits] if self.config.single_logit else [])]
+        return [PixelByPixel(self.normalised), self.net, *([_two_logits] if self.config.single_logit else [])]
 
 
 @dataclass(frozen=True, slots=True)
-class Pointwise:
-    """A function of images to which every pixel is alone."""
+class PixelByPixel(Pointwise):
+    """A function of images, and that each pixel is alone to it."""
 
     function: Callable[[Tensor], Tensor]
-    pointwise: ClassVar = True
 
     def __call__(self, images: Tensor) -> Tensor:
         return self.function(images)

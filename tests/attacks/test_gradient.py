@@ -15,6 +15,7 @@ from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.fast.view import CoarseView
 
 fb = foolbox.attacks
 LINF = ThreatModel(norm="linf", eps=0.1)
@@ -128,11 +129,11 @@ def test_stopping_saves_forward_passes(trained: Trained) -> None:
     assert seen < 10 * len(trained.images)
 
 
-class Alarmist(nn.Module):
+class Alarmist(CoarseView):
     """A fast view that takes every image of class 0 for fooled; with two classes its margin has the right slope."""
 
     def __init__(self, model: nn.Module) -> None:
-        super().__init__()
+        super().__init__(model, model)
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:

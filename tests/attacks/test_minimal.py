@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.bisection import Smallest
@@ -18,6 +18,7 @@ from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.fast.view import CoarseView
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained
@@ -120,7 +121,7 @@ def test_bisection_finds_the_least_eps_of_the_attack_to_its_resolution(trained: 
 
 
 def test_only_what_the_exact_model_confirms_is_kept(trained: Trained) -> None:
-    class Sceptic(nn.Module):
+    class Sceptic(CoarseView):
         """Sees every image as class 0; its exact self sees what is there."""
 
         def forward(self, images: Tensor) -> Tensor:
@@ -131,8 +132,8 @@ def test_only_what_the_exact_model_confirms_is_kept(trained: Trained) -> None:
 
     images, labels = trained.images[:40], trained.labels[:40]
     wrong = is_fooled(trained.model(images), labels)
-    closest = Closest(Sceptic(), images, labels, unlimited("l2"))
-    closest.offer(images, Sceptic()(images))
+    closest = Closest(Sceptic(trained.model, trained.model), images, labels, unlimited("l2"))
+    closest.offer(images, Sceptic(trained.model, trained.model)(images))
     assert torch.equal(closest.distance.isfinite(), wrong & (labels != 0))
 
 

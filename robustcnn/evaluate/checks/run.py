@@ -18,6 +18,7 @@ from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.checks import answers, gradients, strength
 from robustcnn.evaluate.checks.bench import Bench
 from robustcnn.evaluate.checks.surrogate import distilled
+from robustcnn.fast.plain_view import plain_view
 
 Say = Callable[[str], None]
 Check = Callable[[Bench], Finding]
@@ -63,6 +64,9 @@ def run_checks(
         raise ValueError(f"threat must have a finite eps above 0, got {threat}")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+
+    model = plain_view(model)
+    surrogate = None if surrogate is None else plain_view(surrogate)
 
     def told(finding: Finding) -> Finding:
         say(f"{finding.verdict}  {finding.check}: {finding.says}")

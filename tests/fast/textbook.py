@@ -1,0 +1,85 @@
+"""Attacks as a textbook writes them, on the model as it is: what every faster way is held against."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from robustcnn.attacks import APGD, FGSM, PGD, craft
+from robustcnn.attacks.craft import prepare
+from robustcnn.core.runtime import evaluating
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import FastView
+
+STEPS = 3
+
+
+def logits(model: nn.Module, images: Tensor, dtype: torch.dtype) -> Tensor:
+    """The model's, shown a copy of its own."""
+    answer: Any = model(images.to(dtype).clone())
+    if isinstance(answer, dict):
+        answer = answer["logits"]
+    return (answer[0] if isinstance(answer, tuple) else answer).float()
+
+
+def slope(model: nn.Module, images: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    leaf = images.clone().requires_grad_()
+    F.cross_entropy(logits(model, leaf, dtype), labels, reduction="sum").backward()
+    assert leaf.grad is not None
+    return leaf.grad
+
+
+def climb(
+    model: nn.Module, images: Tensor, labels: Tensor, dtype: torch.dtype, *, eps: float, steps: int, size: float
+) -> Tensor:
+    """Signs of the gradient, from the images themselves; the last iterate."""
+    adversarial = images
+    for _ in range(steps):
+        stepped = adversarial + size * slope(model, adversarial, labels, dtype).sign()
+        adversarial = torch.minimum(torch.maximum(stepped, images - eps), images + eps).clamp(0, 1)
+    return adversarial
+
+
+def compare(model: nn.Module, images: Tensor, *, eps: float, dtype: torch.dtype = torch.float32) -> tuple[bool, str]:
+    """Attack it our way and the textbook's; whether we had a fast view, and what we said of it.
+
+    Both end at pictures of the same loss, and all but a few pixels agree: where the gradient is zero but for rounding,
+    another order of sums turns its sign.
+    """
+    threat = ThreatModel(norm="linf", eps=eps)
+    with torch.no_grad(), evaluating(model):
+        labels = logits(model, images, dtype).argmax(1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        view = prepare(model, images, labels)
+    single = craft(FGSM(), view, images, labels, threat)
+    several = craft(PGD(steps=STEPS, step_size=eps / 2, random_start=False, stop=False), view, images, labels, threat)
+    adaptive = craft(APGD(steps=5, stop=False), view, images, labels, threat)
+    with evaluating(model):
+        ours = [single, several]
+        theirs = [
+            climb(model, images, labels, dtype, eps=eps, steps=1, size=eps),
+            climb(model, images, labels, dtype, eps=eps, steps=STEPS, size=eps / 2),
+        ]
+        with torch.no_grad():
+            rows = [loss(model, each, labels, dtype) for each in (*ours, *theirs, adaptive)]
+    assert_same(ours[0], theirs[0], rows[0], rows[2], most=0.02)
+    # A turned sign at the first step is another picture at the second.
+    assert_same(ours[1], theirs[1], rows[1], rows[3], most=0.1)
+    assert (rows[4] >= 0.9 * rows[2] - 1e-3).float().mean() >= 0.7, "APGD climbs less than one step"
+    said = "; ".join(str(each.message) for each in caught if "plain model" in str(each.message))
+    return isinstance(view, FastView), said
+
+
+def loss(model: nn.Module, images: Tensor, labels: Tensor, dtype: torch.dtype) -> Tensor:
+    return F.cross_entropy(logits(model, images, dtype), labels, reduction="none")
+
+
+def assert_same(ours: Tensor, theirs: Tensor, our_loss: Tensor, their_loss: Tensor, *, most: float) -> None:
+    differing = ((ours - theirs).abs() > 1e-4).float().mean().item()
+    assert differing <= most, f"{differing:.2%} of the pixels differ"
+    torch.testing.assert_close(our_loss, their_loss, rtol=0.05, atol=0.02)
