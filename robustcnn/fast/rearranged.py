@@ -15,8 +15,9 @@ from robustcnn.fast.layers import InputConvolution, ScaleShift, WholeMap, scale_
 from robustcnn.fast.winograd import winograd_for
 
 
-def rearranged(model: nn.Module, probe: Tensor, layout: torch.memory_format) -> nn.Module:
-    """A frozen copy that should compute the same in fewer passes over memory."""
+def rearranged(model: nn.Module, probe: Tensor, layout: torch.memory_format, *, folded: bool = True) -> nn.Module:
+    """A frozen copy that should compute the same in fewer passes over memory; `folded`: where batch norms stand behind
+    convolutions, they are taken to run there."""
     try:
         view = copy.deepcopy(model).eval()
     except Exception as problem:
@@ -24,21 +25,21 @@ def rearranged(model: nn.Module, probe: Tensor, layout: torch.memory_format) -> 
     for parameter in view.parameters():
         parameter.requires_grad_(False)
     for module in list(view.modules()):
-        _rearrange_children(module)
+        _rearrange_children(module, folded)
     _replace_whole_map_convolutions(view, probe)
     if not next(view.parameters(), torch.empty(0)).is_cuda:
         _replace_input_convolution(view)
     return view.to(memory_format=layout)
 
 
-def _rearrange_children(parent: nn.Module) -> None:
+def _rearrange_children(parent: nn.Module, folded: bool) -> None:
     """Only what is surely the same by itself, or stands next to each other as if it ran so: the probe will tell."""
     before: nn.Module | None = None
     for name, child in list(parent.named_children()):
         if isinstance(child, Settling):
             setattr(parent, name, child.frozen())
         elif type(child) is nn.BatchNorm2d and not _has_hooks(child):
-            if before is not None and _is_plain(before) and before.out_channels == child.num_features:
+            if folded and before is not None and _is_plain(before) and before.out_channels == child.num_features:
                 _fold(before, child)
                 setattr(parent, name, nn.Identity())
             else:

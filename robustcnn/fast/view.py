@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -168,17 +169,17 @@ Found = tuple[nn.Module, torch.memory_format]
 
 
 def _first_that_agrees(model: nn.Module, probe: Tensor) -> tuple[Found | None, str]:
-    """A rearranged copy with the layout that it takes; without one, what was wrong with the first."""
+    """A rearranged copy with the layout that it takes; without one, what was wrong with the first that was tried."""
     problems = []
-    for layout in LAYOUTS:
+    for layout, folded in product(LAYOUTS, (True, False)):
         # Copied, cast to float64 and shown other layouts, models may raise, or warn of, anything.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                plain = rearranged(model, probe, layout)
+                plain = rearranged(model, probe, layout, folded=folded)
                 # In float64, where rounding carries no ReLU over its kink: what differs there is another function.
                 exact, precise = copy.deepcopy(model).double(), probe.double()
-                _check(exact, rearranged(exact, precise, layout), precise, "fp32", layout)
+                _check(exact, rearranged(exact, precise, layout, folded=folded), precise, "fp32", layout)
                 # What works in float64 need not do so in float32.
                 _answers(_laying_out(plain, layout), probe)
                 return (plain, layout), ""

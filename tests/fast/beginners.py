@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ def _settled(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
 
 
 def _scripted() -> nn.Module:
-    return torch.jit.script(Tutorial().eval())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.jit.script(Tutorial().eval())
 
 
 def _exported() -> nn.Module:
@@ -189,8 +192,8 @@ NETWORKS = {
     "tuple": Beginners(make=InATuple),
     "aux in training": Beginners(make=WithAuxInTraining),
     "data parallel": Beginners(make=lambda: nn.DataParallel(Tutorial())),
-    "scripted": Beginners(make=_scripted),
-    "exported": Beginners(make=_exported, is_fast=False),
+    "scripted": Beginners(make=_scripted, is_fast=False),
+    "exported": Beginners(make=_exported),
     "weight norm": Beginners(make=WeightNormed, is_fast=False),
     "shared layers": Beginners(make=SharedLayers),
     "float64": Beginners(make=lambda: Tutorial().double(), dtype=torch.float64, is_fast=False),
