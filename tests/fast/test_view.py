@@ -207,7 +207,7 @@ def test_chunks_change_nothing(attack: FGSM | PGD | Square) -> None:
 @pytest.mark.parametrize("fastest", [SIZES[0], SIZES[2], SIZES[-1]])
 def test_auto_takes_the_fastest_size(fastest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def speed(_: object, images: Tensor, __: Tensor) -> float:
-        return 1 / (1 + abs(len(images) - fastest))
+        return 2.0 ** -abs(math.log2(len(images) / fastest))
 
     monkeypatch.setattr(import_module("robustcnn.attacks.craft"), "_speed", speed)
     view = fast_view(settled("smallcnn", width=0.1), pictures())
