@@ -6,9 +6,11 @@ SETUP := $(VENV)/.complete
 
 # Tiny models run fastest on one thread, and two test processes must not fight over the cores.
 export OMP_NUM_THREADS ?= 1
+# A worker a core; whoever is done takes over from the others.
+PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check notebooks format clean
+.PHONY: help demo test check lint notebooks format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -16,15 +18,17 @@ help: ## list the verbs
 demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (about two minutes after set-up)
 	$(BIN)/robustcnn demo
 
-test: $(SETUP) ## all tests
-	$(BIN)/python -m pytest
+test: $(SETUP) ## all tests, on all cores
+	$(BIN)/python -m pytest $(PARALLEL)
 
-check: $(SETUP) ## format, lint, types, fast tests
+check: lint ## format, lint, types, imports, fast tests
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not data"
+
+lint: $(SETUP) ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow and not data"
 
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
 	$(BIN)/jupytext --quiet --sync notebooks/*.py
