@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -71,13 +72,13 @@ class APGD(Guarded):
     def _restart(
         self, state: SearchState, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
     ) -> None:
-        best = None
-        for ball, steps in self._phases(threat):
+        best, phases = None, self._phases(threat)
+        for ball, steps in phases:
             origin = state.images[state.active]
             start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
             slope = self._look(state, start, aims)
             kind = SparseRun if threat.sparse else DenseRun
-            run = kind.begin(origin, start, slope, ball, fresh=best is None)
+            run = kind.begin(origin, start, slope, ball, fresh=len(phases) == 1)
             # What fools in a larger ball counts for nothing but as a start.
             if ball == threat:
                 state.update(start, slope.loss, slope.logits)
@@ -122,7 +123,7 @@ class APGD(Guarded):
 
     def _phases(self, threat: ThreatModel) -> list[tuple[ThreatModel, int]]:
         """Balls to search one after the other, and for how many steps."""
-        early = int(0.3 * self.steps)
+        early = math.ceil(0.3 * self.steps)
         if not (threat.sparse and self.relax and early):
             return [(threat, self.steps)]
         wide, middle = (replace(threat, eps=factor * threat.eps) for factor in (3, 2))

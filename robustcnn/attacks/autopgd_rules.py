@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -68,7 +69,8 @@ class DenseRun(Run):
         return cls(
             **_beginning(origin, start, slope, 2 * threat.eps),
             gains=torch.zeros_like(loss),
-            halved=torch.zeros_like(loss, dtype=torch.bool),
+            # As if halved just now: at the first checkpoint the gains alone decide.
+            halved=torch.ones_like(loss, dtype=torch.bool),
             best_then=loss,
         )
 
@@ -88,7 +90,7 @@ class DenseRun(Run):
     def review(self, *, steps: int, rho: float) -> None:
         """Halve the stride, and go back, where too few of the last `steps` gained or the same stride gained nothing."""
         stuck = ~self.halved & (self.best_loss <= self.best_then)
-        self.halved = stuck | (self.gains < rho * steps)
+        self.halved = stuck | (self.gains <= rho * steps)
         self.stride = torch.where(self.halved, self.stride / 2, self.stride)
         self.best_then, self.gains = self.best_loss, torch.zeros_like(self.gains)
         self.go_back(self.halved)
@@ -118,10 +120,9 @@ class SparseRun(Run):
     @classmethod
     def begin(cls, origin: Tensor, start: Tensor, slope: Slope, threat: ThreatModel, *, fresh: bool) -> SparseRun:
         beginning, pixels = _beginning(origin, start, slope, threat.eps), origin[0].numel()
-        # A fresh start is random: how many pixels it moves says nothing.
         moved = torch.full_like(slope.loss, pixels) if fresh else _moved(start, origin)
-        share = torch.full_like(slope.loss, 0.2) if fresh else moved / pixels / 1.5
-        return cls(**beginning, share=share, moved=moved, longest=beginning["stride"])
+        count = torch.full_like(slope.loss, math.ceil(0.2 * pixels)) if fresh else _narrower(moved)
+        return cls(**beginning, share=count / pixels, moved=moved, longest=beginning["stride"])
 
     def _beats(self, loss: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
@@ -136,7 +137,7 @@ class SparseRun(Run):
         """Where the best point has become sparser start afresh from it with long strides; elsewhere shorten them."""
         moved = _moved(self.best, self.origin)
         sparser = moved < 0.95 * self.moved
-        self.share = moved / self.origin[0].numel() / 1.5
+        self.share = _narrower(moved) / self.origin[0].numel()
         shorter = (self.stride / 1.5).maximum(self.longest / 10)
         self.stride, self.moved = torch.where(sparser, self.longest, shorter), moved
         self.go_back(sparser)
@@ -160,6 +161,11 @@ def _beginning(origin: Tensor, start: Tensor, slope: Slope, stride: float) -> di
         "best_loss": slope.loss,
         "stride": torch.full(slope.loss.shape, stride, dtype=origin.dtype, device=origin.device),
     }
+
+
+def _narrower(moved: Tensor) -> Tensor:
+    """How many pixels to step in: two thirds of the moved ones, rounded up; of two moved ones, one."""
+    return torch.where(moved == 2, 1, (moved / 1.5).ceil())
 
 
 def _moved(images: Tensor, origin: Tensor) -> Tensor:
