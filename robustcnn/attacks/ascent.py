@@ -9,10 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, Slope, input_gradient, per_example
+from robustcnn.attacks.base import Guarded, Slope, input_gradient
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import View
 from robustcnn.fast.view import exact_logits

@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from robustcnn.attacks.base import Slope, per_example
+from robustcnn.attacks.base import Slope
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 

@@ -106,6 +106,12 @@ def check_classes(logits: Tensor, labels: Tensor) -> None:
         )
 
 
+def check_euclidean(attack: str, threat: ThreatModel) -> None:
+    """Refuse a norm whose geometry this attack does not know."""
+    if threat.geometry.order != 2:
+        raise ValueError(f"{attack} knows l2, got {threat.norm} (use FMN or FAB)")
+
+
 class Slope(NamedTuple):
     """One look at the model: what it says of the images, and the way up."""
 
@@ -173,8 +179,3 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
 def is_fooled(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether the predicted class is not the true one."""
     return logits.argmax(1) != labels
-
-
-def per_example(values: Tensor, images: Tensor) -> Tensor:
-    """One value an example, shaped to broadcast against the images."""
-    return values.view(-1, *[1] * (images.ndim - 1))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, input_gradient, per_example
+from robustcnn.attacks.base import Guarded, check_euclidean, input_gradient
 from robustcnn.attacks.closest import Closest
 from robustcnn.core.losses import margin
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 HAIR = 1e-4
@@ -45,8 +46,7 @@ class CarliniWagner(Guarded):
         threat: ThreatModel,
         generator: torch.Generator,  # noqa: ARG002
     ) -> Tensor:
-        if threat.norm != "l2":
-            raise ValueError(f"CarliniWagner knows l2, got {threat.norm} (use FMN or FAB)")
+        check_euclidean("CarliniWagner", threat)
         closest = Closest(model, images, labels, threat)
         closest.offer(images, model(images))
         weight = torch.full_like(closest.distance, self.first_weight)

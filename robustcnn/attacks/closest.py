@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import is_fooled, per_example
+from robustcnn.attacks.base import is_fooled
 from robustcnn.core.losses import margin
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import CoarseView, exact_logits
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.closest import Closest
-from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.attacks.linearise import check_differentiable, nearest
 from robustcnn.core.threat import ThreatModel
 
@@ -53,7 +52,7 @@ class DeepFool(Guarded):
             # Who still stands goes forward, also where a fast view takes a point for the boundary, or for past it.
             covered = ((point - part.images) * plane.normal).flatten(1).sum(1).abs()
             gap = plane.gap.abs().to(point.dtype).maximum(self.overshoot * covered)
-            crossing = onto_hyperplane(point, plane.normal, gap, norm=threat.norm, bounds=threat.bounds)
+            crossing = threat.onto_plane(point, plane.normal, gap)
             point = (point + (1 + self.overshoot) * (crossing - point)).clamp(*threat.bounds)
             part.offer(point, model(point))
             closest.absorb(part, rows)

@@ -14,7 +14,9 @@ from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack, Guarded, check_batch, is_fooled
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.square import Square
+from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import LossName, margin
+from robustcnn.core.norms import NORMS
 from robustcnn.core.runtime import evaluating, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
@@ -29,19 +31,19 @@ class Outcome:
     images: Tensor
     """Adversarial where an attack succeeded, else the image that came nearest to it."""
     broken_by: Tensor
-    """Index (N,) into `names`; -1 where the model stands."""
+    """Index (N,) of the first attack in `names` that broke the example, or a `BrokenBy`."""
     names: tuple[str, ...]
-    """`clean` (wrong without any attack), then the attacks in the order in which they ran."""
+    """The attacks, in the order in which they ran."""
 
     @property
     def standing(self) -> Tensor:
         """Which examples (N,) no attack broke."""
-        return self.broken_by < 0
+        return self.broken_by == BrokenBy.STANDING
 
     def counts(self) -> dict[str, int]:
-        """How many examples each attack broke that had stood all before it; `standing` for the rest."""
-        found = torch.bincount(self.broken_by + 1, minlength=len(self.names) + 1).tolist()
-        return dict(zip((*self.names, "standing"), [*found[1:], found[0]], strict=True))
+        """How many were wrong when `clean`, how many each attack broke first, and how many are `standing`."""
+        standing, clean, *broken = torch.bincount(self.broken_by + 2, minlength=len(self.names) + 2).tolist()
+        return {"clean": clean, **dict(zip(self.names, broken, strict=True)), "standing": standing}
 
 
 class _Ensemble(Guarded):
@@ -79,9 +81,9 @@ class _Ensemble(Guarded):
         logits = exact_logits(model, images)
         attacks = self.members(logits.shape[1], threat)
         fooled, worst, loss = is_fooled(logits, labels), images.clone(), margin(logits, labels)
-        broken_by = fooled.long() - 1
-        for index, attack in enumerate(attacks, start=1):
-            rows = (broken_by < 0).nonzero().squeeze(1)
+        broken_by = torch.where(fooled, BrokenBy.CLEAN, BrokenBy.STANDING)
+        for index, attack in enumerate(attacks):
+            rows = (broken_by == BrokenBy.STANDING).nonzero().squeeze(1)
             if not len(rows):
                 break
             found = threat.project(attack(model, images[rows], labels[rows], threat, generator=generator), images[rows])
@@ -90,7 +92,7 @@ class _Ensemble(Guarded):
             worse = fooled | (value > loss[rows])
             worst[rows[worse]], loss[rows[worse]] = found[worse], value[worse]
             broken_by[rows[fooled]] = index
-        return Outcome(images=worst, broken_by=broken_by, names=("clean", *map(repr, attacks)))
+        return Outcome(images=worst, broken_by=broken_by, names=tuple(map(repr, attacks)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -149,7 +151,8 @@ def _dlr_or_margin(classes: int, needed: int) -> LossName:
 
 
 def _square(threat: ThreatModel) -> tuple[Attack, ...]:
-    if threat.norm != "l1":
+    if threat.windows:
         return (Square(),)
-    warnings.warn("AutoAttack runs without Square in l1: its windows are known for linf and l2", stacklevel=2)
+    known = " and ".join(name for name, norm in NORMS.items() if norm.windows)
+    warnings.warn(f"AutoAttack runs without Square in {threat.norm}: its windows are known for {known}", stacklevel=2)
     return ()

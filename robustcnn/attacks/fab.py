@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, per_example
+from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.closest import Closest
-from robustcnn.attacks.hyperplane import onto_hyperplane
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 
@@ -95,12 +95,10 @@ class FAB(Guarded):
         gap = plane.gap.to(point.dtype)
         gap_of_image = gap + ((point - images) * plane.normal).flatten(1).sum(1)
         # One projection of twice the batch: both planes have the same normals.
-        near, ideal = onto_hyperplane(
+        near, ideal = threat.onto_plane(
             torch.cat([point, images]),
             plane.normal.repeat(2, *[1] * (point.ndim - 1)),
             torch.cat([gap, gap_of_image]),
-            norm=threat.norm,
-            bounds=threat.bounds,
         ).chunk(2)
         here, there = threat.distance(near, point), threat.distance(ideal, images)
         pull = (here / (here + there).clamp_min(torch.finfo(here.dtype).tiny)).clamp_max(self.alpha_max)

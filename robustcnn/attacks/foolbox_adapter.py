@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.runtime import global_seed
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
-ORDERS: dict[NormName, float] = {"linf": math.inf, "l2": 2, "l1": 1}
 NEED_A_START = ("Boundary", "HopSkipJump", "BinarizationRefinement", "Pointwise", "BrendelBethge")
 POOL = 64
 """Noise images among which a starting point is looked for."""
@@ -125,13 +124,13 @@ def _adopt_norm(attack: Any, name: str, threat: ThreatModel) -> None:
     if isinstance(attack, foolbox.attacks.base.FlexibleDistanceMinimizationAttack) and not getattr(
         attack, "_distance", None
     ):
-        attack._distance = foolbox.distances.LpDistance(ORDERS[threat.norm])
+        attack._distance = foolbox.distances.LpDistance(threat.geometry.order)
     distance = getattr(attack, "distance", None)
     if distance is None:
         raise ValueError(
             f"foolbox's {name} knows no norm, so that no eps holds it (use SpatialGrid or SpatialGradient)"
         )
-    if distance.p != ORDERS[threat.norm]:
+    if distance.p != threat.geometry.order:
         raise ValueError(f"foolbox's {name} measures l{distance.p:g}, but the threat is {threat.norm}")
 
 

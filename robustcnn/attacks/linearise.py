@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import input_gradient, per_example
+from robustcnn.attacks.base import input_gradient
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 

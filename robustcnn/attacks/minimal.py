@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, Slope, input_gradient, per_example
+from robustcnn.attacks.base import Guarded, Slope, check_euclidean, input_gradient
 from robustcnn.attacks.closest import Closest
 from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 EUCLID = ThreatModel(norm="l2", eps=math.inf)
@@ -40,8 +41,7 @@ class DDN(Guarded):
         threat: ThreatModel,
         generator: torch.Generator,  # noqa: ARG002
     ) -> Tensor:
-        if threat.norm != "l2":
-            raise ValueError(f"DDN knows l2, got {threat.norm} (use FMN or FAB)")
+        check_euclidean("DDN", threat)
         closest = Closest(model, images, labels, threat)
         point, radius = images, torch.full_like(closest.distance, self.first_norm)
         for step in range(self.steps):

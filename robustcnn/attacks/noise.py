@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, per_example
+from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
 

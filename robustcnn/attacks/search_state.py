@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import is_fooled, per_example
+from robustcnn.attacks.base import is_fooled
 from robustcnn.core.conv_arithmetic import Place, crop
+from robustcnn.core.norms.batched import per_example
 from robustcnn.fast.view import CoarseView, exact_logits
 
 

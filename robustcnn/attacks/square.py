@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.search_state import SearchState
-from robustcnn.attacks.square_windows import moved, recoloured, stripes, tiles
 from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.core.losses import margin
+from robustcnn.core.norms import NORMS
+from robustcnn.core.norms.norm import Windows
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.incremental import incremental_forward
 
@@ -43,7 +44,7 @@ class Square(Guarded):
     ) -> Tensor:
         if images.ndim != 4:
             raise ValueError(f"Square needs images (N, C, H, W), got {tuple(images.shape)}")
-        _check(threat)
+        windows = _windows(threat)
         state = SearchState(model, images, labels)
         logits = model(images)
         state.update(images, margin(logits, labels), logits, ranked=False)
@@ -51,53 +52,54 @@ class Square(Guarded):
         for _ in range(self.restarts):
             # A restart forgets the margin, never a success.
             state.loss.fill_(-torch.inf)
-            start = stripes if threat.norm == "linf" else tiles
-            candidates = start(images[state.active], threat.eps, generator).clamp(*threat.bounds)
+            candidates = windows.start(images[state.active], threat.eps, generator).clamp(*threat.bounds)
             _update(state, candidates, model(candidates))
-            if threat.norm == "linf":
-                self._search_linf(state, threat, generator)
-            else:
-                self._search_l2(state, threat, generator)
+            search = self._search_together if windows.shared else self._search_each
+            search(state, windows, threat, generator)
             state.drop_succeeded()
         return state.best_found
 
-    def _search_linf(self, state: SearchState, threat: ThreatModel, generator: torch.Generator) -> None:
-        """One place a query for all images, each with a colour of its own: the network's view of the rest is known."""
+    def _search_together(
+        self, state: SearchState, windows: Windows, threat: ThreatModel, generator: torch.Generator
+    ) -> None:
+        """One window a query for all images: what the network makes of the rest of an image is known already."""
         corners = torch.rand(self.queries, 2, generator=generator, device=generator.device).tolist()
         looked, look = 0, None
         for query in range(1, self.queries):
             rows = state.active
             if not len(rows):
                 return
-            side = self._side(query, state.images, 1)
+            side = self._side(query, state.images, windows)
             if side != looked:
                 looked, look = side, incremental_forward(state.model, state.best_found[rows], side)
             place = _place(corners[query], side, state.images)
-            window = recoloured(crop(state.images, place)[rows], threat.eps, generator).clamp(*threat.bounds)
+            images, current = (crop(each, place)[rows] for each in (state.images, state.best_found))
+            window = windows.change(images, current, threat.eps, side, generator).clamp(*threat.bounds)
             logits = look(window, place) if look else _shown(state, window, place)
-            worse, stay = _update(state, window, logits, place), state.compact(query)
+            better, stay = _update(state, window, logits, place), state.compact(query)
             if look:
-                look.settle(worse, stay)
+                look.settle(better, stay)
 
-    def _search_l2(self, state: SearchState, threat: ThreatModel, generator: torch.Generator) -> None:
+    def _search_each(
+        self, state: SearchState, windows: Windows, threat: ThreatModel, generator: torch.Generator
+    ) -> None:
+        """Windows of its own for each image."""
         for query in range(1, self.queries):
             rows = state.active
             if not len(rows):
                 return
-            side = self._side(query, state.images, 3)
-            candidates = moved(state.images[rows], state.best_found[rows], threat.eps, side, generator)
+            side = self._side(query, state.images, windows)
+            candidates = windows.change(state.images[rows], state.best_found[rows], threat.eps, side, generator)
             candidates = candidates.clamp(*threat.bounds)
             _update(state, candidates, state.model(candidates))
             state.compact(query)
 
-    def _side(self, query: int, images: Tensor, least: int) -> int:
+    def _side(self, query: int, images: Tensor, windows: Windows) -> int:
         """Side of the window: its share of the pixels halves along the schedule, rescaled to our queries."""
         height, width = images.shape[2:]
         reached = sum(query / self.queries * 10_000 > each for each in HALVINGS)
-        side = max(round(math.sqrt(self.p_init / 2**reached * height * width)), least)
-        # The l2 saddle wants a middle row.
-        odd = side + 1 if least > 1 and side % 2 == 0 else side
-        return min(odd, height, width)
+        side = max(round(math.sqrt(self.p_init / 2**reached * height * width)), windows.least_side)
+        return min(side + 1 if windows.odd and side % 2 == 0 else side, height, width)
 
 
 def _update(state: SearchState, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
@@ -118,8 +120,10 @@ def _place(corner: Sequence[float], side: int, images: Tensor) -> Place:
     return (top, top + side), (left, left + side)
 
 
-def _check(threat: ThreatModel) -> None:
+def _windows(threat: ThreatModel) -> Windows:
     if math.isinf(threat.eps):
         raise ValueError("Square needs a finite eps, got inf (give the threat an eps)")
-    if threat.norm == "l1":
-        raise ValueError(f"Square knows linf and l2, got {threat.norm} (use AutoPGD or FAB for l1)")
+    if threat.windows is None:
+        known = " and ".join(name for name, norm in NORMS.items() if norm.windows)
+        raise ValueError(f"Square knows {known}, got {threat.norm} (use AutoPGD or FAB for {threat.norm})")
+    return threat.windows

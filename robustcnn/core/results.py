@@ -199,7 +199,7 @@ class AttackScore:
 class ThreatScore:
     """The worst case in one ball: an example counts as robust when it is right and no attack of the list breaks it."""
 
-    norm: Literal["linf", "l2", "l1"]
+    norm: str
     eps: float
     robust: Share
     worst: Metrics
@@ -211,7 +211,7 @@ class ThreatScore:
 class Smallest:
     """The least eps of the list that broke each example; clean mistakes are 0, what always stood is None."""
 
-    norm: Literal["linf", "l2", "l1"]
+    norm: str
     eps: tuple[float | None, ...]
     median: float | None
     """None when at least half of the examples stood to the end: the median is larger than the largest eps."""

@@ -1,5 +1,6 @@
 """Judging: what a model's answers are worth."""
 
+from robustcnn.core.broken_by import BrokenBy as BrokenBy
 from robustcnn.core.results import AttackScore as AttackScore
 from robustcnn.core.results import RobustnessReport as RobustnessReport
 from robustcnn.core.results import Scores as Scores
@@ -22,8 +23,6 @@ from robustcnn.evaluate.predict import score as score
 from robustcnn.evaluate.robustness import Judged as Judged
 from robustcnn.evaluate.robustness import evaluate as evaluate
 from robustcnn.evaluate.robustness import judge as judge
-from robustcnn.evaluate.standings import CLEAN as CLEAN
-from robustcnn.evaluate.standings import STANDING as STANDING
 from robustcnn.evaluate.standings import Evidence as Evidence
 from robustcnn.evaluate.stickers import StickerScore as StickerScore
 from robustcnn.evaluate.stickers import sticker_score as sticker_score

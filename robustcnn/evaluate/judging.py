@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Attack, per_example
+from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import craft
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset

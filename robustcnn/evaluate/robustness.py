@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
+from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.results import RobustnessReport, Smallest
 from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
 from robustcnn.core.threat import ThreatModel
@@ -23,7 +24,7 @@ from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.runner import BatchSize, Say, Trial
-from robustcnn.evaluate.standings import CLEAN, STANDING, Evidence
+from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import check_takes, plain_view
 
 
@@ -121,7 +122,7 @@ def _smallest(evidence: Sequence[Evidence]) -> Smallest:
     least: list[float | None] = [None] * len(evidence[0].labels)
     for each in evidence:
         for row, broken_by in enumerate(each.broken_by.tolist()):
-            if least[row] is None and broken_by != STANDING:
-                least[row] = 0.0 if broken_by == CLEAN else each.threat.eps
+            if least[row] is None and broken_by != BrokenBy.STANDING:
+                least[row] = 0.0 if broken_by == BrokenBy.CLEAN else each.threat.eps
     median = statistics.median(float("inf") if eps is None else eps for eps in least)
     return Smallest(norm=evidence[0].threat.norm, eps=tuple(least), median=None if median == float("inf") else median)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,15 +12,17 @@ from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import prepare
+from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.norms import NORMS
 from robustcnn.core.results import AttackScore, Share, ThreatScore
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.judging import Tries, attempt
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan
-from robustcnn.evaluate.standings import STANDING, Against, Evidence, WorstCase
+from robustcnn.evaluate.standings import Against, Evidence, WorstCase
 
 BatchSize = int | Literal["auto"]
 Say = Callable[[str], None]
@@ -96,7 +98,7 @@ class Trial:
         return ThreatScore(
             norm=threat.norm,
             eps=threat.eps,
-            robust=Share.of(int((worst.broken_by == STANDING).sum()), len(self.labels)),
+            robust=Share.of(int((worst.broken_by == BrokenBy.STANDING).sum()), len(self.labels)),
             worst=metrics(worst.logits, self.labels, self.data.classes),
             attacks=tuple(scores),
         )
@@ -117,5 +119,5 @@ class Trial:
 def _medians(found: Tensor, originals: Tensor) -> dict[str, float]:
     if not len(found):
         return {}
-    lengths = {norm: ThreatModel(norm=norm, eps=1).distance(found, originals).double() for norm in get_args(NormName)}
+    lengths = {name: norm.length(found - originals).flatten().double() for name, norm in NORMS.items()}
     return {norm: float(length.quantile(0.5)) for norm, length in lengths.items()}

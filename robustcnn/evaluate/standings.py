@@ -7,15 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustcnn.attacks.base import per_example
+from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.judging import Tries
 from robustcnn.evaluate.metrics import is_right
-
-CLEAN = -1
-"""Broken by nothing but the model itself: wrong without an attack."""
-STANDING = -2
-"""Right, whatever was tried."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -32,7 +28,7 @@ class Evidence:
     logits: Tensor
     """Of `adversarial`."""
     broken_by: Tensor
-    """Index (N,) of the first attack that broke the example, CLEAN (-1) or STANDING (-2)."""
+    """Index (N,) of the first attack that broke the example, or a `BrokenBy`."""
     attacks: tuple[str, ...]
     """Their names, in the order in which they were listed."""
 
@@ -60,11 +56,11 @@ class WorstCase:
 
     def __init__(self, images: Tensor, labels: Tensor, clean_logits: Tensor) -> None:
         self.images, self.logits = images.clone(), clean_logits.clone()
-        self.broken_by = torch.where(is_right(clean_logits, labels), STANDING, CLEAN)
+        self.broken_by = torch.where(is_right(clean_logits, labels), BrokenBy.STANDING, BrokenBy.CLEAN)
 
     def take(self, attack: int, against: Against) -> int:
         """What the attack with this index came to; how many it is the first to break."""
-        standing = self.broken_by == STANDING
+        standing = self.broken_by == BrokenBy.STANDING
         self.images = torch.where(per_example(standing, self.images), against.images, self.images)
         self.logits = torch.where(standing[:, None], against.logits, self.logits)
         first = standing & against.broken

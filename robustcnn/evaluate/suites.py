@@ -8,8 +8,8 @@ from typing import Any, Literal, cast, get_args
 
 from robustcnn import attacks
 from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, UniformNoise
+from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.plain_data import did_you_mean, from_plain, number
-from robustcnn.core.threat import NormName
 
 SuiteName = Literal["quick", "standard", "full"]
 QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))
@@ -48,11 +48,11 @@ def suite(name: SuiteName | str, norm: NormName) -> tuple[Attack, ...]:
     """quick: seconds; standard: what others report; full: both, foolbox's breadth, and noise as a control."""
     if name not in get_args(SuiteName):
         raise ValueError(f"unknown suite {name!r}{did_you_mean(name, get_args(SuiteName))}")
-    if norm not in FOOLBOX:
-        raise ValueError(f"unknown norm {norm!r}{did_you_mean(norm, FOOLBOX)}")
+    if norm not in NORMS:
+        raise ValueError(f"unknown norm {norm!r}{did_you_mean(norm, NORMS)}")
     if name != "full":
         return QUICK if name == "quick" else STANDARD
-    breadth = (Foolbox(name=each, options=options) for each, options in FOOLBOX[norm].items())
+    breadth = (Foolbox(name=each, options=options) for each, options in FOOLBOX.get(norm, {}).items())
     return (*QUICK, *STANDARD, *breadth, *CONTROL)
 
 

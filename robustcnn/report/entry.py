@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from robustcnn.core.norms import NormName
 from robustcnn.core.results import EpochMetrics, RobustnessReport, Scores, Share, ThreatScore
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.report.gallery import Gallery
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from robustcnn.core.norms import NORMS, fraction
 from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
-from robustcnn.core.threat import fraction
 from robustcnn.evaluate.corruption import mean_accuracy
 from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
@@ -134,8 +134,8 @@ def _count(count: int | None) -> Cell:
 
 
 def _length(norm: str, length: float) -> Cell:
-    """In grey levels for linf, also between two of them, unless it is a round number."""
-    plain = norm != "linf" or float(f"{length:.3g}") == length
+    """In grey levels where the norm is counted in them, also between two of them, unless it is a round number."""
+    plain = not NORMS[norm].grey_levels or float(f"{length:.3g}") == length
     return Cell(text=f"{length:.3g}" if plain else f"{255 * length:.3g}/255", value=length)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.runtime import DeviceName, Precision, check_threads, seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Plan, attack_named, suite
@@ -17,10 +18,6 @@ from robustcnn.models.checkpoint import Which
 
 BLOCK = 512
 """Examples after which a result is kept."""
-USUAL_EPS = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
-"""linf radii that papers use, where it is not 8/255."""
-USUAL_LENGTH: dict[NormName, tuple[float, float]] = {"l2": (1.5, 0.5), "l1": (10.0, 12.0)}
-"""Other norms: for grey pictures, for coloured ones."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
     "quick": (0.25, 0.5, 1.0, 2.0),
     "standard": (0.5, 1.0),
@@ -98,10 +95,7 @@ def plan_of(config: EvaluateConfig, data: ResidentDataset) -> Plan:
 
 
 def _usual_radii(config: EvaluateConfig, data: ResidentDataset) -> tuple[float, ...]:
-    if config.norm == "linf":
-        usual = USUAL_EPS.get(config.data.name, 8 / 255)
-    else:
-        usual = USUAL_LENGTH[config.norm][data.spec.channels > 1]
+    usual = NORMS[config.norm].usual_eps(config.data.name, data.spec.channels)
     return tuple(usual * share for share in SHARES["quick" if config.attacks else config.suite])
 
 

@@ -33,7 +33,7 @@ class EvaluatorConfig:
     """(channels, height, width) of the pictures, which MLflow hands on as flat rows of pixels in [0, 1]."""
     eps: tuple[float, ...]
     """Radii, such as 8/255."""
-    norm: Literal["linf", "l2", "l1"] = "linf"
+    norm: str = "linf"
     attacks: tuple[str, ...] = ()
     """Such as "pgd(steps=100)"; Square when not given, or the suite where there are gradients."""
     suite: Literal["quick", "standard", "full"] = "standard"

@@ -12,8 +12,9 @@ from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
 from robustcnn.attacks.base import Slope
 from robustcnn.attacks.gradient import PGD
 from robustcnn.core.losses import cross_entropy
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 BALLS = [ThreatModel(norm="linf", eps=0.15), ThreatModel(norm="l2", eps=0.8), ThreatModel(norm="l1", eps=3)]
 HALF = torch.full((3, 4), 0.5)

@@ -12,14 +12,12 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import PGD
-from robustcnn.attacks.hyperplane import onto_hyperplane
+from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
-
-NORMS: tuple[NormName, ...] = ("linf", "l2", "l1")
 
 
 def linear(classes: int) -> nn.Module:
@@ -39,7 +37,7 @@ def true_distance(model: nn.Module, images: Tensor, threat: ThreatModel) -> Tens
     for other in range(logits.shape[1]):
         normal = (weight[other] - weight[label]).reshape(images.shape)
         gap = logits.gather(1, label[:, None]).squeeze(1) - logits[:, other]
-        found = onto_hyperplane(images, normal, gap, norm=threat.norm, bounds=threat.bounds)
+        found = threat.onto_plane(images, normal, gap)
         reached = ((found - images) * normal).flatten(1).sum(1) > gap * 0.9999
         distance = torch.where(reached & (label != other), threat.distance(found, images), math.inf)
         distances.append(distance)

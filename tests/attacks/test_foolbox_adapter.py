@@ -15,8 +15,9 @@ import torch
 
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.foolbox_adapter import Foolbox, known_attacks
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -13,8 +13,9 @@ from victims import Linear, Trained
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
 from robustcnn.core.losses import cross_entropy
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import CoarseView
 
 fb = foolbox.attacks

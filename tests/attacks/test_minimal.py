@@ -16,8 +16,9 @@ from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import CoarseView
 
 if TYPE_CHECKING:

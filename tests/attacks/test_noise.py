@@ -10,7 +10,8 @@ import torch
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
 from robustcnn.core.losses import margin
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.norms import NormName
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained

@@ -13,9 +13,11 @@ from robustcnn.attacks.black_box import BlackBox
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.square import Square, _place
-from robustcnn.attacks.square_windows import bump, moved, recoloured, stripes, tiles
+from robustcnn.core.norms import NormName
+from robustcnn.core.norms.linf import Stripes
+from robustcnn.core.norms.saddles import Saddles, bump
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Trained
@@ -57,21 +59,24 @@ def test_it_asks_no_more_than_its_queries_and_only_survivors(trained: Trained) -
 
 def test_the_window_shrinks_by_the_published_schedule() -> None:
     images = torch.zeros(1, 1, 32, 32)
-    area = [Square(queries=10_000)._side(query, images, 1) ** 2 / 32**2 for query in (1, 11, 51, 201, 501, 9000)]
+    area = [
+        Square(queries=10_000)._side(query, images, Stripes()) ** 2 / 32**2 for query in (1, 11, 51, 201, 501, 9000)
+    ]
     expected = [0.8 / 2**halvings for halvings in (0, 1, 2, 3, 4, 9)]
     torch.testing.assert_close(torch.tensor(area), torch.tensor(expected), rtol=0.1, atol=2e-3)
-    assert Square(queries=1000)._side(6, images, 1) == Square(queries=10_000)._side(60, images, 1)
+    assert Square(queries=1000)._side(6, images, Stripes()) == Square(queries=10_000)._side(60, images, Stripes())
 
 
 def test_the_start_is_vertical_stripes_of_eps() -> None:
-    change = stripes(GREY, 0.1, seeded(0)) - GREY
+    change = Stripes().start(GREY, 0.1, seeded(0)) - GREY
     torch.testing.assert_close(change.abs(), torch.full_like(change, 0.1))
     assert torch.equal(change, change[:, :, :1].expand_as(change))
     assert (change[:, :, 0] > 0).float().mean().sub(0.5).abs() < 0.05
 
 
 def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
-    window = recoloured(GREY[:, :, 2:6, 7:11], 0.1, seeded(0)) - GREY[:, :, 2:6, 7:11]
+    grey = GREY[:, :, 2:6, 7:11]
+    window = Stripes().change(grey, grey, 0.1, 4, seeded(0)) - grey
     assert (window.abs() - 0.1).abs().max() < 1e-6
     assert (window.flatten(2).std(2) < 1e-6).all()
     assert (window[:, :, 0, 0] > 0).float().mean(0).sub(0.5).abs().max() < 0.2
@@ -91,10 +96,10 @@ def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:
 
 def test_l2_steps_stay_on_the_sphere_and_change_two_windows_at_most() -> None:
     generator = seeded(0)
-    best = tiles(GREY, 0.5, generator)
+    best = Saddles().start(GREY, 0.5, generator)
     threat = ThreatModel(norm="l2", eps=0.5)
     torch.testing.assert_close(threat.distance(best, GREY), torch.full((64,), 0.5))
-    after = moved(GREY, best, 0.5, 3, generator)
+    after = Saddles().change(GREY, best, 0.5, 3, generator)
     torch.testing.assert_close(threat.distance(after, GREY), torch.full((64,), 0.5))
     # What is outside both windows keeps its direction: it is only rescaled.
     same = ((after - GREY) / (best - GREY).where(best != GREY, torch.nan)).flatten(1)

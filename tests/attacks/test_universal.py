@@ -11,7 +11,8 @@ import torch
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.universal import Universal
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.norms import NormName
+from robustcnn.core.threat import ThreatModel
 
 if TYPE_CHECKING:
     from tests.attacks.conftest import Linear, Trained

@@ -15,9 +15,10 @@ from scipy.optimize import brentq
 from scipy.stats import kstest
 from torch import Tensor
 
+from robustcnn.core.norms import NormName, fraction
 from robustcnn.core.plain_data import number
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel, fraction
+from robustcnn.core.threat import ThreatModel
 
 NORMS = get_args(NormName)
 RADIUS = {"linf": 0.3, "l2": 0.8, "l1": 2.0}

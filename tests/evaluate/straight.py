@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
 
 DUAL = {"linf": 1, "l2": 2, "l1": torch.inf}

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from robustcnn.attacks import BIM, PGD, UniformNoise
 from robustcnn.attacks.base import Attack
+from robustcnn.core.norms import NormName
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.results import RobustnessReport
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate import CLEAN, STANDING, Judged, Plan, evaluate, judge
+from robustcnn.evaluate import BrokenBy, Judged, Plan, evaluate, judge
 from robustcnn.evaluate.judging import as_bytes
 
 
@@ -68,7 +69,7 @@ def test_clean_mistakes_are_not_robust_and_are_not_attacked(data: ResidentDatase
         assert threat.robust.hits == 72
         assert threat.attacks[0].kept_as_bytes.count == 0
         assert threat.attacks[0].distances == {}
-        assert evidence.broken_by.tolist() == [CLEAN, *[STANDING] * 9] * 8
+        assert evidence.broken_by.tolist() == [BrokenBy.CLEAN, *[BrokenBy.STANDING] * 9] * 8
         assert torch.equal(evidence.adversarial, evidence.images)
     assert found.report.smallest[0].eps == (0.0, *[None] * 9) * 8
     assert found.report.smallest[0].median is None

@@ -10,8 +10,9 @@ from torch import nn
 
 from robustcnn.attacks import APGD, BIM, FGSM, PGD, AutoAttack, CarliniWagner, Foolbox, Square, UniformNoise
 from robustcnn.attacks.base import Attack
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import global_seed
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import attack_named, evaluate, suite
 from robustcnn.evaluate.suites import ATTACKS, SuiteName

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from robustcnn.attacks import FGSM, MIFGSM, Attack, CornerNoise, Square
 from robustcnn.attacks.base import is_fooled
+from robustcnn.core.norms import fraction
 from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import evaluating
-from robustcnn.core.threat import ThreatModel, fraction
+from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.checks.bench import FEW, Bench, finding, some
 from robustcnn.fast.view import exact_logits
 

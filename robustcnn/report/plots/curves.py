@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
+from robustcnn.core.norms import NORMS
 from robustcnn.core.results import EpochMetrics, RobustnessReport, Smallest, ThreatScore
 from robustcnn.report.plots.canvas import ATTACKED, CLEAN, COLOURS, GREY, legend_above, page, styled, value, values
 
@@ -66,8 +67,9 @@ def smallest_eps(smallest: Mapping[str, Smallest]) -> Figure:
 
 def _eps_axis(axes: Axes, norm: str) -> float:
     """Label the axis; gives what one unit of eps is on it."""
-    axes.set_xlabel("eps (1/255)" if norm == "linf" else f"eps ({norm})")
-    return 255.0 if norm == "linf" else 1.0
+    in_grey_levels = NORMS[norm].grey_levels
+    axes.set_xlabel("eps (1/255)" if in_grey_levels else f"eps ({norm})")
+    return 255.0 if in_grey_levels else 1.0
 
 
 @styled

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.runtime import DeviceName
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.sets.picture import Framing
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Answer, Attempt
@@ -65,7 +66,7 @@ class AttackVerb:
 
     def __post_init__(self) -> None:
         attack_named(self.attack)
-        if self.norm != "linf" and not self.eps:
+        if not NORMS[self.norm].grey_levels and not self.eps:
             raise ValueError(f"eps has no usual value for one picture in {self.norm}, give one (--eps 0.5)")
         if self.size is not None and self.size < 1:
             raise ValueError(f"size must be at least 1 pixel, got {self.size}")
@@ -83,7 +84,7 @@ class AttackVerb:
     def widest(self) -> ThreatModel:
         """How far --smallest looks."""
         most = SEARCHED * self.radii[-1]
-        return ThreatModel(norm=self.norm, eps=min(most, 1.0) if self.norm == "linf" else most)
+        return ThreatModel(norm=self.norm, eps=min(most, NORMS[self.norm].largest))
 
 
 DEMO = AttackVerb(model=NAME, attack="pgd", eps=(8 / 255,), target=LIMIT, label=STOP)

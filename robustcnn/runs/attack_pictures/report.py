@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 
 from torch import Tensor
 
+from robustcnn.core.norms import NORMS, fraction
 from robustcnn.core.plain_data import to_plain
-from robustcnn.core.threat import fraction
 from robustcnn.evaluate import attack_named
 from robustcnn.evaluate.one_picture import Game
 from robustcnn.report import plots
@@ -27,7 +28,7 @@ def as_equation(done: Attacked, game: Game, adversarial: Tensor, config: AttackV
         adversarial=adversarial[0].cpu(),
         before=done.clean,
         after=attempt.answers,
-        factor=fraction(attempt.eps) if config.norm == "linf" else f"{attempt.eps:g}",
+        factor=NORMS[config.norm].say(attempt.eps),
         change=_change(config),
         survives=attempt.survives,
         says=f"{_who(config)}, {config.attack}, {config.norm}, {_unit(config)}",
@@ -39,7 +40,9 @@ def _who(config: AttackVerb) -> str:
 
 
 def _change(config: AttackVerb) -> str:
-    plain = config.norm == "linf" and repr(attack_named(config.attack)) in SIGNED and config.target is None
+    plain = (
+        NORMS[config.norm].order == math.inf and repr(attack_named(config.attack)) in SIGNED and config.target is None
+    )
     return "sign(gradient)" if plain else f"{config.attack.partition('(')[0]}'s change"
 
 
@@ -94,7 +97,7 @@ def _smallest(done: Attacked, config: AttackVerb) -> str:
 
 
 def _in_pixels(eps: float, config: AttackVerb) -> str:
-    return f"{255 * eps:.2f}/255" if config.norm == "linf" else f"{eps:.3g}"
+    return f"{255 * eps:.2f}/255" if NORMS[config.norm].grey_levels else f"{eps:.3g}"
 
 
 def record(done: Attacked, seen: Subject, config: AttackVerb) -> str:

@@ -122,8 +122,8 @@ def _refuse_negative(objective: OneStep, *names: str) -> None:
 
 
 def _at_most(eps: float, threat: ThreatModel) -> float:
-    """No linf ball is larger than the whole range of a pixel."""
-    return min(eps, 1.0) if threat.norm == "linf" else eps
+    """No ball is larger than the whole range of a pixel."""
+    return min(eps, threat.geometry.largest)
 
 
 def misalignment(model: nn.Module, batch: Batch) -> Tensor:

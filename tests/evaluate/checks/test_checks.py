@@ -14,9 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM
+from robustcnn.core.norms import NormName
 from robustcnn.core.results import Finding
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels, spec_of
 from robustcnn.evaluate.checks.bench import Bench

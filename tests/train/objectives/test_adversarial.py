@@ -12,8 +12,9 @@ from fitting import QUICK, bars, fresh, parts, same, weights
 from torch import Tensor, nn
 
 from robustcnn import FitConfig, OptimConfig, fit
+from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 from robustcnn.models import PixelModel
 from robustcnn.train import OBJECTIVES, Adversarial, Fast, Free, Mart, Mixture, Standard, Trades
 from robustcnn.train.objectives.adversarial import misalignment

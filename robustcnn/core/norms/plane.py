@@ -7,15 +7,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from robustcnn.core.threat import NormName
+from robustcnn.core.norms.norm import Bounds, Norm
 
 MOST_STEPS: Final = 64
 """Newton on a concave piecewise-linear function ends by itself, nearly always after 3 to 12 steps."""
 
 
-def onto_hyperplane(
-    points: Tensor, normal: Tensor, gap: Tensor, *, norm: NormName, bounds: tuple[float, float]
-) -> Tensor:
+def onto_plane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, bounds: Bounds) -> Tensor:
     """The point z of the box nearest to each point with <normal, z - point> = gap; as near as the box allows if none.
 
     Points and normals are (N, ...) in the same shape, gaps (N,); the points lie in the box already.
@@ -28,22 +26,11 @@ def onto_hyperplane(
     # To the bound ahead; as products, because choices by pixel are several times slower on a CPU.
     middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
     room = (half - direction * (flat - middle)).clamp_min_(0)
-    moves = _moves(slope.abs(), room, need.abs(), norm)
+    moves = norm.plane_moves(slope.abs(), room, need.abs())
     return (flat + direction * moves).clamp(*bounds).reshape(points.shape)
 
 
-def _moves(weight: Tensor, room: Tensor, need: Tensor, norm: NormName) -> Tensor:
-    """How far each pixel goes: the least of the norm with sum(weight * moves) = need and 0 <= moves <= room."""
-    match norm:
-        case "linf":
-            return _along(weight.sign(), weight, room, need)
-        case "l2":
-            return _along(weight, weight, room, need)
-        case "l1":
-            return _greedy(weight, room, need)
-
-
-def _along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
+def along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """min(time * speed, room) for the time at which the weighted moves add up to the need."""
     gain, whole = weight * speed, weight * room
     time = torch.zeros_like(need)
@@ -60,7 +47,7 @@ def _along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     return torch.minimum(time[:, None] * speed, room)
 
 
-def _greedy(weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
+def greedy(weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """Pixels go to their bound one after the other, the heaviest first: a fractional knapsack."""
     heaviest, order = weight.sort(1, descending=True)
     gain = heaviest * room.gather(1, order)

@@ -8,13 +8,13 @@ import torch
 from scipy.optimize import linprog, minimize
 from torch import Tensor
 
-from robustcnn.attacks.hyperplane import onto_hyperplane
+from robustcnn.core.norms import NORMS, NormName
+from robustcnn.core.norms.plane import onto_plane
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName
 
 PIXELS, COUNT = 7, 24
 BOUNDS = (0.0, 1.0)
-NORMS: tuple[NormName, ...] = ("linf", "l2", "l1")
+
 ORDER = {"linf": float("inf"), "l2": 2, "l1": 1}
 
 
@@ -60,7 +60,7 @@ def reference_distance(point: Tensor, normal: Tensor, gap: float, norm: NormName
 @pytest.mark.parametrize("norm", NORMS)
 def test_no_point_of_hyperplane_and_box_is_nearer(norm: NormName, share: float) -> None:
     points, normal, gap = problems(share)
-    found = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
+    found = onto_plane(points, normal, gap, norm=NORMS[norm], bounds=BOUNDS)
     assert found.min() >= 0
     assert found.max() <= 1
     torch.testing.assert_close(((found - points) * normal).sum(1), gap)
@@ -75,7 +75,7 @@ def test_away_from_the_bounds_the_distance_is_the_gap_over_the_dual_norm(norm: N
     normal = torch.randn(50, 3, 8, 8, generator=generator)
     gap = torch.rand(50, generator=generator) * 0.1 - 0.05
     points = torch.full((50, 3, 8, 8), 0.5)
-    found = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
+    found = onto_plane(points, normal, gap, norm=NORMS[norm], bounds=BOUNDS)
     distance = torch.linalg.vector_norm((found - points).flatten(1), ORDER[norm], dim=1)
     expected = gap.abs() / torch.linalg.vector_norm(normal.flatten(1), dual, dim=1)
     torch.testing.assert_close(distance, expected, rtol=1e-3, atol=1e-6)
@@ -84,7 +84,7 @@ def test_away_from_the_bounds_the_distance_is_the_gap_over_the_dual_norm(norm: N
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_hyperplane_out_of_reach_gives_the_nearest_corner(norm: NormName) -> None:
     points, normal, gap = problems(1.5)
-    found = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
+    found = onto_plane(points, normal, gap, norm=NORMS[norm], bounds=BOUNDS)
     torch.testing.assert_close(found, (normal * gap[:, None] > 0).double())
 
 
@@ -92,13 +92,13 @@ def test_a_hyperplane_out_of_reach_gives_the_nearest_corner(norm: NormName) -> N
 @pytest.mark.parametrize("norm", NORMS)
 def test_the_scale_of_the_normal_does_not_matter(norm: NormName, scale: float) -> None:
     points, normal, gap = (tensor.float() for tensor in problems(0.3))
-    expected = onto_hyperplane(points, normal, gap, norm=norm, bounds=BOUNDS)
-    scaled = onto_hyperplane(points, normal * scale, gap * scale, norm=norm, bounds=BOUNDS)
+    expected = onto_plane(points, normal, gap, norm=NORMS[norm], bounds=BOUNDS)
+    scaled = onto_plane(points, normal * scale, gap * scale, norm=NORMS[norm], bounds=BOUNDS)
     torch.testing.assert_close(scaled, expected)
 
 
 @pytest.mark.parametrize("norm", NORMS)
 def test_a_vanished_normal_moves_nothing(norm: NormName) -> None:
     points, normal, gap = problems(0.3)
-    found = onto_hyperplane(points, normal * 0, gap, norm=norm, bounds=BOUNDS)
+    found = onto_plane(points, normal * 0, gap, norm=NORMS[norm], bounds=BOUNDS)
     assert torch.equal(found, points)

@@ -1,0 +1,66 @@
+"""Arithmetic that is done for each example of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from robustcnn.core.norms.norm import Bounds
+
+
+def per_example(values: Tensor, images: Tensor) -> Tensor:
+    """One value an example, shaped to broadcast against the images."""
+    return values.view(-1, *[1] * (images.ndim - 1))
+
+
+def length_of(change: Tensor, order: float) -> Tensor:
+    """The Lp norm of each example, shaped (N, 1, ...)."""
+    every = tuple(range(1, change.ndim))
+    # On a CPU ten times as fast as vector_norm, which is quick for l2 alone.
+    if order == math.inf:
+        return change.abs().amax(every, keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(change, order, dim=every, keepdim=True)
+    return norm
+
+
+def scaled(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient with 1 for its largest entry, and that entry: the square of a tiny one vanishes in float32."""
+    largest = length_of(gradient, math.inf)
+    return gradient / torch.where(largest > 0, largest, 1), largest
+
+
+def dual_length(gradient: Tensor, order: float) -> Tensor:
+    """The Lp norm of each gradient, however tiny."""
+    direction, largest = scaled(gradient)
+    return length_of(direction, order) * largest
+
+
+def sum_of(values: Tensor) -> Tensor:
+    """Of each example, shaped (N, 1, ...)."""
+    return values.sum(dim=tuple(range(1, values.ndim)), keepdim=True)
+
+
+def column(like: Tensor) -> Tensor:
+    """One value an example, shaped (N, 1, ...), not set to anything."""
+    return like.new_empty((len(like),) + (1,) * (like.ndim - 1))
+
+
+def draw(kind: Callable[..., Tensor], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random numbers in the shape of a tensor, the same on every device: drawn where the generator lives."""
+    return kind(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+
+
+def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:
+    """Random +1 and -1."""
+    drawn = torch.randint(0, 2, shape, generator=generator, device=generator.device)
+    return (2 * drawn - 1).to(like.device, like.dtype)
+
+
+def size_and_room(images: Tensor, origin: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    """How far each pixel has moved, and how far it could in that direction."""
+    change = images - origin
+    low, high = bounds
+    return change.abs(), torch.where(change > 0, high - origin, origin - low)

@@ -1,0 +1,75 @@
+"""The maximum norm: every pixel may change by eps."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from robustcnn.core.norms.batched import draw, dual_length, length_of, signs
+from robustcnn.core.norms.norm import Bounds, Norm, Radius
+from robustcnn.core.norms.plane import along
+
+USUAL = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
+"""By data set, where it is not 8/255."""
+
+
+class Stripes:
+    """Square's windows: vertical stripes to begin with, then one window in which every channel goes to +eps or -eps."""
+
+    least_side, odd, shared = 1, False, True
+
+    def start(self, images: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
+        count, channels, _, width = images.shape
+        return images + radius * signs((count, channels, 1, width), images, generator)
+
+    def change(
+        self,
+        images: Tensor,
+        current: Tensor,  # noqa: ARG002
+        radius: Radius,
+        side: int,  # noqa: ARG002
+        generator: torch.Generator,
+    ) -> Tensor:
+        return images + radius * signs((*images.shape[:2], 1, 1), images, generator)
+
+
+class Linf(Norm):
+    """The largest change of a pixel."""
+
+    name, order, grey_levels, largest = "linf", math.inf, True, 1.0
+    windows = Stripes()
+
+    def usual_eps(self, data: str, channels: int) -> float:  # noqa: ARG002
+        return USUAL.get(data, 8 / 255)
+
+    def check_eps(self, eps: float) -> None:
+        if not 0 <= eps <= 1:
+            cure = f" (did you mean {eps:g} / 255?)" if 1 < eps <= 255 else ""
+            raise ValueError(f"eps must lie in [0, 1] for linf, got {eps:g}{cure}")
+
+    def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
+        return self.shrink(images - origin, radius).add_(origin).clamp_(*bounds)
+
+    def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
+        return gradient.sign()
+
+    def shrink(self, change: Tensor, length: Radius) -> Tensor:
+        return change.clamp(-length, length)  # type: ignore[arg-type]
+
+    def length(self, change: Tensor) -> Tensor:
+        return length_of(change, math.inf)
+
+    def dual(self, gradient: Tensor) -> Tensor:
+        return dual_length(gradient, 1)
+
+    def ball(self, like: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
+        return (2 * draw(torch.rand, like, generator) - 1) * radius
+
+    def surface(self, like: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
+        direction = 2 * draw(torch.rand, like, generator) - 1
+        return radius * direction / length_of(direction, math.inf)
+
+    def plane_moves(self, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
+        return along(weight.sign(), weight, room, need)
