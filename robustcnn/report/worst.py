@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.atomic_files import write_atomically
-from robustcnn.core.threat import fraction
+from robustcnn.core.norms import fraction
 from robustcnn.evaluate import Evidence
 from robustcnn.report.contact_sheet import sheet
 
