@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(word, known, n=1)
     return (f" (did you mean {close[0]!r}?)" if close else "") + f"; known: {', '.join(known)}"
+
+
+def shown(value: Any) -> str:
+    """A value as it stands in an error: cut short, however long or deep it is."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 def to_plain(value: Any) -> Any:
@@ -71,7 +81,7 @@ def number(text: str) -> float:
 def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = None) -> T:
     """The value of type `kind` that `plain` describes; keys it leaves out keep `base`'s values or the defaults."""
     if not isinstance(plain, Mapping):
-        raise ValueError(f"{where or kind.__name__} must be a table of {kind.__name__}'s fields, got {plain!r}")
+        raise ValueError(f"{where or kind.__name__} must be a table of {kind.__name__}'s fields, got {shown(plain)}")
     hints = get_type_hints(kind)
     known = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     changes = {}
@@ -81,7 +91,14 @@ def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = N
             raise ValueError(f"unknown key {path!r}{did_you_mean(key, known)}")
         changes[key] = _convert(hints[key], item, path, getattr(base, key, None))
     kept = {} if base is None else {name: getattr(base, name) for name in known}
+    if missing := [name for name in _needed(kind) if name not in kept | changes]:
+        raise ValueError(f"{where or kind.__name__} lacks {', '.join(missing)}")
     return kind(**(kept | changes))
+
+
+def _needed(kind: Any) -> list[str]:
+    """The fields that have no default."""
+    return [field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING]
 
 
 def _convert(hint: Any, item: Any, path: str, base: Any) -> Any:
@@ -90,7 +107,7 @@ def _convert(hint: Any, item: Any, path: str, base: Any) -> Any:
         return from_plain(hint, item, where=path, base=base)  # type: ignore[arg-type]
     if origin is Literal:
         if item not in arguments:
-            raise ValueError(f"{path} must be one of {', '.join(map(str, arguments))}, got {item!r}")
+            raise ValueError(f"{path} must be one of {', '.join(map(str, arguments))}, got {shown(item)}")
         return item
     if origin in (Union, types.UnionType):
         return _convert_union(arguments, item, path, base)
@@ -119,7 +136,7 @@ def _convert_kind(kinds: dict[str, type], item: Any, path: str, base: Any) -> An
     """Of the kind that is named, else of the base's; the name alone will do."""
     plain = {"name": item} if isinstance(item, str) else item
     if not isinstance(plain, Mapping):
-        raise ValueError(f"{path} must be a name or a table with one ({', '.join(kinds)}), got {item!r}")
+        raise ValueError(f"{path} must be a name or a table with one ({', '.join(kinds)}), got {shown(item)}")
     name = plain.get("name", kind_name(type(base)) or next(iter(kinds)))
     kind: type[Any] = chosen(kinds, name, path)
     rest = {key: value for key, value in plain.items() if key != "name"}
@@ -133,9 +150,12 @@ def _convert_simple(hint: Any, item: Any, path: str) -> Any:
         except ValueError as problem:
             raise ValueError(f"{path}: {problem}") from None
     if hint is float and isinstance(item, int) and not isinstance(item, bool):
-        return float(item)
+        try:
+            return float(item)
+        except OverflowError:
+            raise ValueError(f"{path} is too large a number, got {shown(item)}") from None
     if hint is Path and isinstance(item, str):
         return Path(item)
     if isinstance(hint, type) and type(item) is hint:
         return item
-    raise ValueError(f"{path} must be {getattr(hint, '__name__', hint)}, got {item!r}")
+    raise ValueError(f"{path} must be {getattr(hint, '__name__', hint)}, got {shown(item)}")

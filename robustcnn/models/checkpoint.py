@@ -54,5 +54,5 @@ def load(folder: Path | str, *, which: Which = "best") -> PixelModel:
     """The trained model, in evaluation mode on the CPU."""
     page = read_page(folder)
     model = build(page.model, page.spec)
-    model.load_state_dict(STORED.tensors(folder, page.best if which == "best" else page.last))
+    STORED.fill(model, folder, page.best if which == "best" else page.last)
     return model.eval()

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustcnn.attacks import PGD
+from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import RobustnessReport, TransferScore
 from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate import corruption_scores, judge, run_checks, transfer_matrix
+from robustcnn.evaluate import Plan, corruption_scores, judge, run_checks, transfer_matrix
 from robustcnn.report.entry import Entry, telling_ball
 from robustcnn.report.gallery import gallery_of
 from robustcnn.report.pages import PAGES, write_figures, write_pages
@@ -48,10 +49,20 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     """Evaluate, keep the outcome and tell the tracker; an evaluation that was interrupted goes on where it stopped."""
     use_threads(config.threads)
     device = pick_device(config.device)
-    data, model = examples_of(config).to(device), victim.model.to(device)
+    data = examples_of(config).to(device)
+    victim.model.to(device)
     plan = plan_of(config, data)
     folder = victim.folder / FOLDER / slug(plan, config, data)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
+    with owned(folder):
+        return _evaluate(victim, data, plan, folder, config, say)
+
+
+def _evaluate(
+    victim: Victim, data: ResidentDataset, plan: Plan, folder: Path, config: EvaluateConfig, say: Say
+) -> Evaluated:
+    """In a folder that is this process's own."""
+    model, device = victim.model, data.device
     judged = judge(model, data, plan, name=victim.name, folder=folder / "parts", progress=True, say=say)
     ball = _telling(judged.report)
     report = _completed(judged.report, victim, data, ball, config, say)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.json_files import read_value
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.results import RobustnessReport, Scores
 from robustcnn.models import checkpoint
@@ -42,20 +43,25 @@ def entry_of(run: Path, evaluation: Path | None) -> Entry:
 
 def training_of(run: Path) -> Entry:
     """What is known of how the model in this folder was trained; only its name when nothing is."""
-    record = TRAINING.read(run) if (run / TRAINING.record).is_file() else {}
-    best = record.get("test", {}).get("best")
+    path = run / TRAINING.record
+    record = TRAINING.read(run) if path.is_file() else {}
+    tested = record.get("test")
+    best = tested.get("best") if isinstance(tested, dict) else None
     return Entry(
         name=run.resolve().name,
         history=checkpoint.read_page(run).history if (run / checkpoint.PAGE).is_file() else (),
-        scores=from_plain(Scores, best) if best else None,
-        config=tuple(json.dumps(record["config"], indent=1).splitlines()) if record else (),
+        scores=_scores(best, path) if best else None,
+        config=tuple(json.dumps(record.get("config"), indent=1).splitlines()) if record else (),
     )
+
+
+def _scores(plain: object, path: Path) -> Scores:
+    try:
+        return from_plain(Scores, plain, where="test.best")
+    except ValueError as problem:
+        raise ValueError(f"{path}: {problem} (train the run again)") from None
 
 
 def read_report(evaluation: Path) -> RobustnessReport:
     """A report that was kept, every key checked."""
-    path = evaluation / REPORT
-    try:
-        return from_plain(RobustnessReport, json.loads(path.read_text()))
-    except ValueError as problem:
-        raise ValueError(f"{path} is not a report: {problem} (evaluate the run again)") from None
+    return read_value(RobustnessReport, evaluation / REPORT, cure="evaluate the run again")

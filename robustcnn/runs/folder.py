@@ -16,8 +16,9 @@ import numpy
 import torch
 
 import robustcnn
-from robustcnn.core.atomic_files import write_atomically
-from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.atomic_files import is_plain_name, write_atomically
+from robustcnn.core.json_files import read_table, read_value
+from robustcnn.core.plain_data import to_plain
 from robustcnn.models import checkpoint
 from robustcnn.train.gan import checkpoint as gan_checkpoint
 
@@ -72,12 +73,12 @@ class Kind(Generic[C]):
             others = sorted(entry.parent.name for entry in folder.parent.glob(f"*/{self.record}"))
             known = f"; there are: {', '.join(others)}" if others else ""
             raise FileNotFoundError(f"{folder} holds no {self.what}: it has no {self.record}{known}")
-        record: dict[str, Any] = json.loads(path.read_text())
-        return record
+        return read_table(path)
 
     def read_config(self, folder: Path) -> C:
         """The config that a run was started with."""
-        return from_plain(self.config, self.read(folder)["config"])
+        self.read(folder)
+        return read_value(self.config, folder / self.record, key="config", cure="start the run anew")
 
     def resumed(self, name: str, runs: Path) -> tuple[C, bool]:
         """The config of the run of that name, and whether it has finished an epoch."""
@@ -95,7 +96,7 @@ def folder_of(config: RunConfig) -> Path:
 
 def check(config: RunConfig) -> None:
     """Refuse a name that is no folder's."""
-    if Path(config.name).name != config.name:
+    if config.name and not is_plain_name(config.name):
         raise ValueError(f"name must be a plain folder name, got {config.name!r} (--runs says where runs are kept)")
 
 

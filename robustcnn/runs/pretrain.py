@@ -9,11 +9,12 @@ from pathlib import Path
 import torch
 
 from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.runtime import derived_seed, global_seed, pick_device, use_threads
 from robustcnn.data.registry import load
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.models import checkpoint
+from robustcnn.models import PixelModel, checkpoint
 from robustcnn.models.dcgan import Generator, discriminator
 from robustcnn.report.contact_sheet import sheet
 from robustcnn.runs.folder import Say, folder_of, made_up, provenance
@@ -55,8 +56,23 @@ def pretrain_run(config: PretrainConfig, *, resume: bool = False, say: Say = lam
     with global_seed(derived_seed(config.fit.seed, "weights")):
         networks = Generator(data.spec, config.model), discriminator(data.spec, config.model)
     features = _features(config, data)
-    if not resume:
-        PRETRAINING.claim(config)
+    with owned(folder):
+        if not resume:
+            PRETRAINING.claim(config)
+        return _pretrain(config, data, networks, features, resume=resume, say=say)
+
+
+def _pretrain(
+    config: PretrainConfig,
+    data: ResidentDataset,
+    networks: tuple[Generator, PixelModel],
+    features: Features | None,
+    *,
+    resume: bool,
+    say: Say,
+) -> Pretrained:
+    """In a folder that is this process's own."""
+    folder, device = folder_of(config), data.device
     say(_opening(config, data, device, [sum(each.numel() for each in net.parameters()) for net in networks]))
     with SpooledTracker(folder, say=say) if config.track else NullTracker() as tracker:
         _introduce(tracker, config, data, device)

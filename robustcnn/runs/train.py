@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import HEADER, EpochMetrics, Scores
 from robustcnn.core.runtime import derived_seed, global_seed, pick_device, seeded, usable, use_threads
@@ -51,10 +52,19 @@ def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: Non
     splits = _splits(config, device)
     with global_seed(derived_seed(config.fit.seed, "weights")):
         # What a run started from may be gone by the time it goes on.
-        beginning = Beginning(model=checkpoint.load(folder)) if resume else begin(config, splits.train.spec)
-    model = beginning.model
-    if not resume:
-        TRAINING.claim(config, {INIT_FROM: beginning.record} if beginning.record else {})
+        fresh = None if resume else begin(config, splits.train.spec)
+    with owned(folder):
+        if fresh is not None:
+            TRAINING.claim(config, {INIT_FROM: fresh.record} if fresh.record else {})
+        beginning = fresh or Beginning(model=checkpoint.load(folder))
+        return _train(config, splits, folder, beginning, resume=resume, say=say)
+
+
+def _train(
+    config: TrainConfig, splits: Splits, folder: Path, beginning: Beginning, *, resume: bool, say: Say
+) -> Trained:
+    """In a folder that is this process's own."""
+    model, device = beginning.model, splits.train.device
     say(_opening(config, splits, model, device) + beginning.line)
     with _tracker(config, folder, say) as tracker:
         _introduce(tracker, config, splits, device)

@@ -7,7 +7,7 @@ from typing import Any
 
 from robustcnn.core.plain_data import to_plain
 from robustcnn.models.checkpoint import STORED, Checkpoint
-from robustcnn.models.stored_folder import StoredFile, write_tensors
+from robustcnn.models.stored_folder import StoredFile, numbered, write_tensors
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.training import Training
 
@@ -25,9 +25,9 @@ class Journal:
         tensors = {f"optimizer.{name}": tensor for name, tensor in training.optimizer.state().items()}
         if training.averaged is not None:
             tensors |= {f"model.{name}": tensor for name, tensor in training.model.state_dict().items()}
-        state = write_tensors(self.folder / f"training-{number:04d}.safetensors", tensors)
+        state = write_tensors(self.folder / numbered("training", number), tensors)
         with training.judged_weights():
-            last = write_tensors(self.folder / f"weights-{number:04d}.safetensors", training.model.state_dict())
+            last = write_tensors(self.folder / numbered("weights", number), training.model.state_dict())
         if self.best is None or training.history[-1].best:
             self.best = last
         page = Checkpoint(
@@ -58,6 +58,7 @@ class Journal:
             training.averaged.tensors = last
         training.best_weights = STORED.tensors(self.folder, page.best)
         training.history, self.best = page.history, page.best
+        STORED.tidy(self.folder, "weights", "training", before=len(page.history))
 
 
 def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

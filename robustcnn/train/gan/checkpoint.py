@@ -19,7 +19,7 @@ from robustcnn.core.plain_data import to_plain
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models import PixelModel
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
-from robustcnn.models.stored_folder import Page, StoredFile, StoredFolder, write_tensors
+from robustcnn.models.stored_folder import Page, StoredFile, StoredFolder, numbered, write_tensors
 from robustcnn.train.gan.metrics import GanMetrics
 from robustcnn.train.gan.training import GanTraining
 from robustcnn.train.resume import refuse_changes
@@ -57,7 +57,7 @@ def save(folder: Path, training: GanTraining) -> None:
     number = len(training.history)
 
     def write(what: str, tensors: dict[str, Tensor]) -> StoredFile:
-        return write_tensors(folder / f"{what}-{number:04d}.safetensors", tensors)
+        return write_tensors(folder / numbered(what, number), tensors)
 
     page = GanCheckpoint(
         version=STORED.version,
@@ -80,13 +80,14 @@ def restore(folder: Path, training: GanTraining) -> None:
     refuse_changes(to_plain(page.model), to_plain(training.generator.config), folder, "model.")
     if page.data != training.data.fingerprint:
         raise ValueError(f"cannot resume {folder}: it was trained on other data than these")
-    training.generator.load_state_dict(STORED.tensors(folder, page.generator))
-    training.discriminator.load_state_dict(STORED.tensors(folder, page.discriminator))
+    STORED.fill(training.generator, folder, page.generator)
+    STORED.fill(training.discriminator, folder, page.discriminator)
     state = STORED.tensors(folder, page.training)
     for name, optimizer in training.optimizers.items():
         mine = {key: tensor.to(training.data.device) for key, tensor in state.items() if key.startswith(f"{name}.")}
         optimizer.load_state({key.removeprefix(f"{name}."): tensor for key, tensor in mine.items()})
     training.history = page.history
+    STORED.tidy(folder, "generator", "discriminator", "gan-training", before=len(page.history))
 
 
 def read_page(folder: Path | str) -> GanCheckpoint:
@@ -98,7 +99,7 @@ def load_discriminator(folder: Path | str) -> PixelModel:
     """The trained discriminator, in evaluation mode on the CPU."""
     page = read_page(folder)
     net = discriminator(page.spec, page.model)
-    net.load_state_dict(STORED.tensors(folder, page.discriminator))
+    STORED.fill(net, folder, page.discriminator)
     return net.eval()
 
 
@@ -106,7 +107,7 @@ def load_generator(folder: Path | str) -> Generator:
     """The trained generator, in evaluation mode on the CPU."""
     page = read_page(folder)
     net = Generator(page.spec, page.model)
-    net.load_state_dict(STORED.tensors(folder, page.generator))
+    STORED.fill(net, folder, page.generator)
     return net.eval()
 
 
