@@ -43,7 +43,8 @@ class Run:
         self.best_gradient = torch.where(per_example(better, images), slope.gradient, self.best_gradient)
 
     def _beats(self, loss: Tensor) -> Tensor:
-        return loss > self.best_loss
+        # Anything is better than a start whose loss is no number.
+        return (loss > self.best_loss) | self.best_loss.isnan()
 
     def go_back(self, chosen: Tensor) -> None:
         """The chosen examples continue from the best point they have seen."""
@@ -127,7 +128,7 @@ class SparseRun(Run):
 
     def _beats(self, loss: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
-        return loss >= self.best_loss
+        return (loss >= self.best_loss) | self.best_loss.isnan()
 
     def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.losses import is_right
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import View, plain_view
@@ -38,6 +39,9 @@ class Guarded(ABC):
 
     __slots__ = ()
 
+    ends_at_boundary: ClassVar[bool] = False
+    """Whether an answer is always the first, or the nearest, image found to fool."""
+
     def __call__(
         self,
         model: nn.Module,
@@ -51,13 +55,17 @@ class Guarded(ABC):
         model = plain_view(model)
         # Tensors made under inference_mode can never be differentiated, not even after it.
         with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
-            images = images.clone() if images.is_inference() else images.detach()
-            labels = labels.clone() if labels.is_inference() else labels
+            images, labels = outside_inference(images), outside_inference(labels)
             if not len(images) or threat.eps == 0:
                 return images.clone()
             check_classes(model(images[:1]), labels)
             generator = seeded(0, images.device) if generator is None else generator
             return threat.project(self.search(model, images, labels, threat, generator), images)
+
+    @property
+    def stops_when_fooled(self) -> bool:
+        """Whether an example is left where it first fools, just past the boundary: such examples hardly transfer."""
+        return self.ends_at_boundary or bool(getattr(self, "stop", False))
 
     @abstractmethod
     def search(
@@ -71,6 +79,11 @@ class Guarded(ABC):
         usual = {field.name: field.default for field in fields(self)}  # type: ignore[arg-type]
         shown = (f"{name}={value!r}" for name, value in values.items() if value != usual[name])
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def outside_inference(tensor: Tensor) -> Tensor:
+    """The same values, free of any graph and fit to be differentiated."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
 def check_batch(images: Tensor, labels: Tensor, threat: ThreatModel) -> None:
@@ -126,6 +139,11 @@ RowLoss = Callable[[Tensor, slice], Tensor]
 """Of the logits of some of the examples, and which of them these are: one value an example."""
 
 
+def chunk_of(model: object, count: int) -> int:
+    """How many of `count` images are looked at together: fast views know, others take all."""
+    return (model.chunk if isinstance(model, View) else None) or max(count, 1)
+
+
 def input_gradient(
     model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, *, draws: int = 1, chunk: int | None = None
 ) -> Slope:
@@ -134,7 +152,7 @@ def input_gradient(
     More than one of the `draws` is for models that draw random numbers (Athalye et al. 2018): the mean of all is given.
     A `chunk` is how many images are looked at together; fast views know theirs.
     """
-    size = chunk or (model.chunk if isinstance(model, View) else None) or max(len(images), 1)
+    size = chunk or chunk_of(model, len(images))
     rows = [slice(start, min(start + size, len(images))) for start in range(0, len(images), size)]
     slopes = [_slope(model, images, loss, rows) for _ in range(draws)]
     return slopes[0] if draws == 1 else Slope(*(torch.stack(part).mean(0) for part in zip(*slopes, strict=True)))
@@ -177,5 +195,5 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
 
 
 def is_fooled(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether the predicted class is not the true one."""
-    return logits.argmax(1) != labels
+    """Whether the answer is not the true class; no number is no answer, and an attacker's success."""
+    return ~is_right(logits, labels)

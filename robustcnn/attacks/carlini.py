@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +38,8 @@ class CarliniWagner(Guarded):
             raise ValueError(
                 f"step_size and first_weight must be positive, got {self.step_size:g} and {self.first_weight:g}"
             )
+
+    ends_at_boundary: ClassVar[bool] = True
 
     def search(
         self,

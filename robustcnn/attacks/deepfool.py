@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class DeepFool(Guarded):
             raise ValueError(f"steps and candidates must be at least 1, got {self.steps} and {self.candidates}")
         if self.overshoot < 0:
             raise ValueError(f"overshoot must be at least 0, got {self.overshoot:g}")
+
+    ends_at_boundary: ClassVar[bool] = True
 
     def search(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,8 @@ class _Ensemble(Guarded):
     """Attacks one after the other, each on the examples that still stand."""
 
     __slots__ = ()
+
+    ends_at_boundary: ClassVar[bool] = True
 
     @abstractmethod
     def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import input_gradient
+from robustcnn.attacks.base import chunk_of, input_gradient
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
@@ -38,12 +38,22 @@ def check_differentiable(model: nn.Module, images: Tensor) -> None:
 
 def nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, *, candidates: int) -> Plane:
     """Of the boundaries with the `candidates` likeliest other classes, the one with the least linear distance."""
+    if candidates < 1:
+        raise ValueError(f"candidates must be at least 1, got {candidates}")
+    # A graph that is kept for one gradient a class holds as much memory as the images seen together need.
+    size = chunk_of(model, len(images))
+    parts = zip(images.split(size), labels.split(size), strict=True)
+    planes = [_nearest(model, some, theirs, threat, candidates) for some, theirs in parts]
+    return planes[0] if len(planes) == 1 else Plane(*(torch.cat(part) for part in zip(*planes, strict=True)))
+
+
+def _nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, candidates: int) -> Plane:
     leaf = images.detach().requires_grad_()
     with torch.enable_grad():
         logits = model(leaf)
         others = rivals(logits.detach(), labels, candidates)
         leads = (logits.gather(1, others) - logits.gather(1, labels[:, None])).unbind(1)
-    best: Plane | None = None
+    best = Plane(torch.zeros_like(images), torch.zeros_like(leads[0], requires_grad=False))
     least = torch.full_like(leads[0], torch.inf, requires_grad=False)
     for lead in leads:
         (gradient,) = torch.autograd.grad(lead, leaf, torch.ones_like(lead), retain_graph=lead is not leads[-1])
@@ -53,9 +63,7 @@ def nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatMode
         distance = torch.where(length > 0, plane.gap.abs() / length, torch.inf)
         nearer = distance < least
         least = torch.where(nearer, distance, least)
-        best = plane if best is None else _pick(nearer, plane, best)
-    if best is None:
-        raise ValueError("candidates must be at least 1, got 0")
+        best = _pick(nearer, plane, best)
     return best
 
 

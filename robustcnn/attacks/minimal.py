@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, Slope, check_euclidean, input_gradient
 from robustcnn.attacks.closest import Closest
-from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.losses import log_odds, margin
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 
@@ -33,6 +34,8 @@ class DDN(Guarded):
         if not self.first_norm > 0:
             raise ValueError(f"first_norm must be positive, got {self.first_norm:g}")
 
+    ends_at_boundary: ClassVar[bool] = True
+
     def search(
         self,
         model: nn.Module,
@@ -45,7 +48,7 @@ class DDN(Guarded):
         closest = Closest(model, images, labels, threat)
         point, radius = images, torch.full_like(closest.distance, self.first_norm)
         for step in range(self.steps):
-            look = input_gradient(model, point, lambda logits, part: cross_entropy(logits, labels[part]))
+            look = input_gradient(model, point, lambda logits, part: log_odds(logits, labels[part]))
             fooled = closest.offer(point, look.logits)
             radius = radius * torch.where(fooled, 1 - self.gamma, 1 + self.gamma)
             change = point - images + _cosine(step, self.steps, 1.0, 0.01) * threat.steepest(look.gradient)
@@ -69,6 +72,8 @@ class FMN(Guarded):
         _check(self.steps, self.gamma)
         if not self.step_size > 0:
             raise ValueError(f"step_size must be positive, got {self.step_size:g}")
+
+    ends_at_boundary: ClassVar[bool] = True
 
     def search(
         self,

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import check_batch, check_classes, input_gradient
+from robustcnn.attacks.base import check_batch, check_classes, input_gradient, outside_inference
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
@@ -69,8 +69,9 @@ class _Spatial(ABC):
         if not len(images):
             return images.clone()
         generator = seeded(0, images.device) if generator is None else generator
-        with torch.no_grad(), evaluating(model), frozen_weights(model):
-            state = SearchState(model, images.detach(), labels)
+        with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
+            images, labels = outside_inference(images), outside_inference(labels)
+            state = SearchState(model, images, labels)
             logits = model(images)
             check_classes(logits, labels)
             state.update(images, margin(logits, labels), logits)

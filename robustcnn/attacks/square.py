@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,8 @@ class Square(Guarded):
             raise ValueError(f"queries and restarts must be at least 1, got {self.queries} and {self.restarts}")
         if not 0 < self.p_init <= 1:
             raise ValueError(f"p_init must lie in (0, 1], got {self.p_init:g}")
+
+    ends_at_boundary: ClassVar[bool] = True
 
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, check_batch, input_gradient
-from robustcnn.core.losses import cross_entropy
+from robustcnn.core.losses import log_odds
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import ThreatModel
 
@@ -77,5 +77,5 @@ class Universal(Guarded):
     def _slope(self, model: nn.Module, images: Tensor, labels: Tensor, change: Tensor, threat: ThreatModel) -> Tensor:
         """Gradient of the batch's loss at the clipped images, as if clipping had slope one."""
         shown = (images + change).clamp(*threat.bounds)
-        look = input_gradient(model, shown, lambda logits, part: cross_entropy(logits, labels[part]).clamp_max(CEILING))
+        look = input_gradient(model, shown, lambda logits, part: log_odds(logits, labels[part]).clamp_max(CEILING))
         return look.gradient.sum(0, keepdim=True)

@@ -17,6 +17,17 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, wei
     return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing, weight=weights)
 
 
+def is_answer(logits: Tensor) -> Tensor:
+    """Whether logits have a softmax: none is NaN or +inf, and not all are -inf."""
+    return logits.amax(1).isfinite()
+
+
+def is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether the label has the greatest logit; what has no softmax is no answer, so not right."""
+    greatest, predicted = logits.max(1)
+    return (predicted == labels) & greatest.isfinite()
+
+
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
     """Best wrong logit minus the true one: positive exactly when the example is fooled."""
     true = logits.gather(1, labels[:, None]).squeeze(1)

@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustcnn.channel import disk, filtered, jpeg, streak
+from robustcnn.core.losses import is_right
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.results import CorruptionScore, Share
 from robustcnn.core.runtime import derived_seed, seeded
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
 
 Corruption = Callable[[Tensor, int, torch.Generator], Tensor]

@@ -12,11 +12,11 @@ from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.gradient import BIM, FGSM
 from robustcnn.channel import Channel, Photo
+from robustcnn.core.losses import is_right
 from robustcnn.core.results import Share
 from robustcnn.core.runtime import derived_seed, evaluating, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.evaluate.metrics import is_right
 
 PHOTO = Photo()
 """All that can happen on the way, at full strength."""

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import craft
+from robustcnn.core.losses import is_right
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
-from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
 
 SLACK = 1e-4

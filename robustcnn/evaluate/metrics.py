@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustcnn.core.losses import log_odds
+from robustcnn.core.losses import is_answer, log_odds
 from robustcnn.core.results import Bin, ClassMetrics, Metrics, Share
 
 BINS = 10
@@ -17,11 +17,6 @@ ROC_POINTS = 101
 """At most so many are kept of a curve, its ends among them."""
 NEVER = -1000.0
 """A logit whose probability is 0 in float64."""
-
-
-def is_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether the label has the greatest logit; what has no softmax (NaN, or infinity) is no answer, so not right."""
-    return (logits.argmax(1) == labels) & _is_answer(logits)
 
 
 def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
@@ -74,14 +69,10 @@ def _check(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> None:
         )
 
 
-def _is_answer(logits: Tensor) -> Tensor:
-    return logits.softmax(1).isfinite().all(1)
-
-
 def _answered(logits: Tensor, labels: Tensor) -> Tensor:
     """Logits that have a softmax everywhere."""
     anything_else = torch.zeros_like(logits).scatter_(1, labels[:, None], NEVER)
-    return torch.where(_is_answer(logits)[:, None], logits, anything_else)
+    return torch.where(is_answer(logits)[:, None], logits, anything_else)
 
 
 def _of_class(index: int, name: str, confusion: Tensor, logits: Tensor, labels: Tensor) -> ClassMetrics:

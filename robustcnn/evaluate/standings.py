@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.losses import is_right
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.judging import Tries
-from robustcnn.evaluate.metrics import is_right
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

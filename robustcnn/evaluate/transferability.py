@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
+from robustcnn.core.losses import is_right
 from robustcnn.core.results import Share, TransferScore
 from robustcnn.core.runtime import derived_seed, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
 
 
@@ -32,8 +32,9 @@ def transfer_matrix(
     """
     if not models:
         raise ValueError("models must hold at least one model, got none")
-    if getattr(attack, "stop", False):
-        raise ValueError(f"examples that stop at the first success hardly transfer: {attack!r} needs stop=False")
+    if getattr(attack, "stops_when_fooled", False):
+        cure = "needs stop=False" if hasattr(attack, "stop") else "always does (PGD and MIFGSM do not)"
+        raise ValueError(f"examples that stop at the first success hardly transfer: {attack!r} {cure}")
     right = {name: is_right(predict(model, data).cpu(), data.labels.cpu()) for name, model in models.items()}
     scores = []
     for source, maker in models.items():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from victims import Trained
 
 from robustcnn.attacks.autopgd import APGD
-from robustcnn.attacks.base import Attack, Guarded
+from robustcnn.attacks.base import Attack, Guarded, is_fooled
 from robustcnn.attacks.bisection import Smallest
 from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.ensemble import WorstOf
@@ -24,6 +24,7 @@ from robustcnn.attacks.square import Square
 from robustcnn.attacks.through import Through
 from robustcnn.attacks.universal import Universal
 from robustcnn.channel import Photo
+from robustcnn.core.losses import is_right
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 
@@ -235,3 +236,11 @@ def test_slopes_that_are_infinite_or_no_number_leave_finite_images(few: Trained)
     attacked = PGD(steps=3, random_start=False)(Root(), few.images, few.labels, THREATS["l2"])
     assert attacked.isfinite().all()
     assert not torch.equal(attacked, few.images)
+
+
+def test_no_number_is_a_wrong_answer_whatever_the_label() -> None:
+    logits = torch.tensor([[torch.nan, 0.0], [0.0, torch.nan], [torch.inf, 0.0], [1.0, -torch.inf], [-torch.inf] * 2])
+    for label in (0, 1):
+        labels = torch.full((5,), label)
+        assert is_fooled(logits, labels).tolist() == [True, True, True, label == 1, True]
+        assert (is_fooled(logits, labels) == ~is_right(logits, labels)).all()

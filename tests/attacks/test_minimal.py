@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, is_fooled
 from robustcnn.attacks.bisection import Smallest
 from robustcnn.attacks.carlini import CarliniWagner
 from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.deepfool import DeepFool
+from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import PlainView
 from robustcnn.fast.view import CoarseView
 
 if TYPE_CHECKING:
@@ -164,3 +166,40 @@ def test_shrink_is_the_nearest_change_of_that_length(norm: NormName) -> None:
     for _ in range(50):
         other = threat.shrink(torch.randn_like(change) * 3, length)
         assert (((change - shorter) * (other - shorter)).flatten(1).sum(1) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("scale", [1, 1000, 10_000])
+@pytest.mark.parametrize("attack", [DDN(steps=50), FMN(steps=50)], ids=repr)
+def test_confident_logits_do_not_stop_the_search(attack: Guarded, scale: int, trained: Trained) -> None:
+    model = Scaled(trained.model, scale)
+    right = ~is_fooled(trained.model(trained.images), trained.labels)
+    attacked = attack(model, trained.images[right], trained.labels[right], unlimited("l2"))
+    assert is_fooled(model(attacked), trained.labels[right]).all()
+
+
+class Scaled(nn.Module):
+    """The same answers, more sure of themselves."""
+
+    def __init__(self, model: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.model, self.scale = model, scale
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scale * self.model(images)
+
+
+@pytest.mark.parametrize("attack", [DeepFool(steps=3), FAB(steps=3)], ids=repr)
+def test_looking_at_a_few_images_together_changes_nothing(attack: Guarded, trained: Trained) -> None:
+    sizes: list[int] = []
+
+    class Watched(PlainView):
+        def forward(self, images: Tensor) -> Tensor:
+            if images.requires_grad:
+                sizes.append(len(images))
+            return super().forward(images)
+
+    threat = ThreatModel(norm="l2", eps=1.0)
+    whole = attack(trained.model, trained.images[:24], trained.labels[:24], threat)
+    parts = attack(Watched(trained.model, chunk=5), trained.images[:24], trained.labels[:24], threat)
+    torch.testing.assert_close(parts, whole)
+    assert max(sizes) <= 5

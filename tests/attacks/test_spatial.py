@@ -118,3 +118,13 @@ def test_the_grid_needs_no_gradient(trained: Trained) -> None:
 def test_a_shift_in_pixels_is_refused() -> None:
     with pytest.raises(ValueError, match=r"max_shift must lie in \[0, 1\), a share of the image's side, got 3"):
         SpatialGrid(max_shift=3)
+
+
+@pytest.mark.parametrize("attack", [SpatialGrid(rotations=3, shifts=3), SpatialGradient(steps=2)], ids=repr)
+def test_images_made_under_inference_mode_are_turned_too(
+    trained: Trained, attack: SpatialGrid | SpatialGradient
+) -> None:
+    with torch.inference_mode():
+        images = trained.images + 0
+        attacked = attack(trained.model, images, trained.labels, THREAT)
+    assert torch.equal(attacked, attack(trained.model, trained.images, trained.labels, THREAT))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.noise import CornerNoise
@@ -45,6 +46,20 @@ def test_on_one_class_of_a_linear_model_it_is_the_known_worst_case(binary: Linea
     change = Universal().fit(binary, images, labels, ThreatModel(eps=0.1))
     worst = 0.1 * (binary.weight[1] - binary.weight[0]).sign().reshape(1, 1, 4, 4)
     torch.testing.assert_close(change, worst.detach())
+
+
+def test_confident_logits_do_not_stop_it(trained: Trained) -> None:
+    model, images, labels = trained
+    threat = ThreatModel(eps=0.3)
+
+    class Sure(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return 1000 * model(images)
+
+    change = Universal(batch_size=32).fit(Sure(), images, labels, threat)
+    plain = Universal(batch_size=32).fit(model, images, labels, threat)
+    fooled, usual = (is_fooled(model((images + each).clamp(0, 1)), labels).float().mean() for each in (change, plain))
+    assert fooled > 0.8 * usual
 
 
 def test_fit_leaves_the_model_as_it_was(trained: Trained) -> None:

@@ -17,10 +17,11 @@ from sklearn.metrics import (
 )
 from torch import Tensor
 
+from robustcnn.core.losses import is_right
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.results import Metrics
 from robustcnn.core.runtime import seeded
-from robustcnn.evaluate.metrics import is_right, metrics
+from robustcnn.evaluate.metrics import metrics
 
 ABC = ("a", "b", "c")
 

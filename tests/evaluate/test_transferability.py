@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks import FGSM, PGD
+from robustcnn.attacks import APGD, DDN, FAB, FGSM, PGD, Attack, AutoAttack, Square, WorstOf
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.evaluate.transferability import transfer_matrix
@@ -55,6 +55,9 @@ def test_no_model_is_refused(data: ResidentDataset) -> None:
         transfer_matrix({}, data, FGSM(), ThreatModel())
 
 
-def test_an_attack_that_stops_at_the_boundary_is_refused(data: ResidentDataset) -> None:
-    with pytest.raises(ValueError, match="needs stop=False"):
-        transfer_matrix({"left": Left(0)}, data, PGD(stop=True), ThreatModel())
+@pytest.mark.parametrize(
+    "attack", [PGD(stop=True), APGD(), AutoAttack(), WorstOf(attacks=(PGD(),)), Square(), FAB(), DDN()], ids=repr
+)
+def test_an_attack_that_stops_at_the_boundary_is_refused(attack: Attack, data: ResidentDataset) -> None:
+    with pytest.raises(ValueError, match="examples that stop at the first success hardly transfer"):
+        transfer_matrix({"left": Left(0)}, data, attack, ThreatModel())
