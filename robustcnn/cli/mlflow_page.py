@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
-from robustcnn.runs.find_model import known_runs
+from robustcnn.runs.find_model import known_runs, told_runs
 from robustcnn.runs.folder import Say
-from robustcnn.tracking import Links, Place, Store, read_place, serve, sync
+from robustcnn.tracking import REFUSED, Links, Place, Store, read_place, refused, serve, sync
 
 SHOWN = 8
 """Latest runs in the overlaid curves, when none are named."""
@@ -53,10 +53,24 @@ def ui(names: Sequence[str], options: UiVerb, *, say: Say, wait: Callable[[], No
 
 def sync_runs(names: Sequence[str], options: SyncVerb, *, say: Say) -> None:
     """Upload what the tracker has not been told yet, of these runs or of all."""
-    for folder in [options.runs / name for name in names] or known_runs(options.runs):
-        count = sync(folder)
-        place = read_place(folder)
-        say(f"{folder.name}: {count} records uploaded to {place.tracking_uri if place else 'the tracker'}")
+    troubled = []
+    for folder in [options.runs / name for name in names] or told_runs(options.runs):
+        try:
+            say(_synced(folder))
+        except (OSError, ValueError) as problem:
+            if names:
+                raise
+            troubled.append(folder.name)
+            say(f"{folder.name}: {' '.join(str(problem).split())}")
+    if troubled:
+        raise ConnectionError(f"{len(troubled)} runs are not uploaded yet: {', '.join(troubled)} (sync again)")
+
+
+def _synced(folder: Path) -> str:
+    count = sync(folder)
+    place, left = read_place(folder), len(refused(folder))
+    said = f"{folder.name}: {count} records uploaded to {place.tracking_uri if place else 'the tracker'}"
+    return said + (f"; {left} that it refuses are kept in {folder / REFUSED}" if left else "")
 
 
 def _places(folders: Sequence[Path]) -> Iterator[tuple[str, Place]]:

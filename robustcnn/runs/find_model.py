@@ -15,7 +15,7 @@ from torch import nn
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.models import checkpoint
 from robustcnn.runs.train_config import TRAINING, TrainConfig
-from robustcnn.tracking import PLACE, fetch_checkpoint, read_place
+from robustcnn.tracking import PLACE, SPOOL, fetch_checkpoint, read_place
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -60,6 +60,12 @@ def known_runs(runs: Path) -> list[Path]:
     """The folders of all runs that were started or tracked, the latest first."""
     folders = {path.parent for name in (TRAINING.record, PLACE) for path in runs.glob(f"*/{name}")}
     return sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+
+
+def told_runs(runs: Path) -> list[Path]:
+    """The folders of all runs that have something to say to MLflow, the latest first."""
+    spools = sorted(runs.glob(f"*/{SPOOL}"), key=lambda spool: spool.stat().st_mtime, reverse=True)
+    return [spool.parent for spool in spools]
 
 
 def _checkpoint(folder: Path, which: checkpoint.Which) -> Victim:

@@ -5,6 +5,7 @@ spooled        the tracker of a real run: words become records ...
 records        ... which are these,
 names          with names that MLflow takes,
 spool          appended to a file in the run's folder, the truth;
+refused        what MLflow will never take, set aside;
 outbox         what happens when disk or server fail
 uploader       starts a process beside the run, which is
 __main__       this, and runs
@@ -23,7 +24,10 @@ from robustcnn.tracking.place import PLACE as PLACE
 from robustcnn.tracking.place import Place as Place
 from robustcnn.tracking.place import Store as Store
 from robustcnn.tracking.place import read_place as read_place
+from robustcnn.tracking.refused import REFUSED as REFUSED
+from robustcnn.tracking.refused import refused as refused
 from robustcnn.tracking.server import serve as serve
+from robustcnn.tracking.spool import SPOOL as SPOOL
 from robustcnn.tracking.spooled import SpooledTracker as SpooledTracker
 from robustcnn.tracking.tracker import NullTracker as NullTracker
 from robustcnn.tracking.tracker import Tracker as Tracker

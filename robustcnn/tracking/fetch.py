@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -53,8 +54,15 @@ def _here(run_id: str, runs: Path) -> Path | None:
     return next((folder for folder, place in places if place and place.run_id == run_id), None)
 
 
+def _plain(name: str) -> str:
+    """What of a server's word can be a part of a folder's name."""
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-")[:100] or "run"
+
+
 def _download(client: MlflowClient, run: Run, store: Store, runs: Path) -> Path:
-    folder = runs / f"{run.info.run_name}-{run.info.run_id[:8]}"
+    folder = runs / f"{_plain(run.info.run_name or 'run')}-{_plain(run.info.run_id[:8])}"
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there already and is not run {run.info.run_id} (rename or remove it)")
     if not client.list_artifacts(run.info.run_id, CHECKPOINT):
         raise FileNotFoundError(f"run {run.info.run_id} of {store.uri} holds no checkpoint of ours")
     runs.mkdir(parents=True, exist_ok=True)

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from robustcnn.tracking.note import RUN
 from robustcnn.tracking.place import Place, Store, read_place, write_place
 from robustcnn.tracking.records import Opening, Record
+from robustcnn.tracking.refused import is_refusal, set_aside
 from robustcnn.tracking.shown import dataset_input, send_picture, send_table
 from robustcnn.tracking.spool import Spool
 
@@ -82,13 +83,27 @@ def _upload(folder: Path, spool: Spool) -> int:
     # What is light goes together, what is heavy goes by itself: its place in the spool is a group of its own.
     for _, group in groupby(spool.read(place.sent), key=lambda pair: pair[1] if _heavy(pair[0]) else 0):
         records, ends = zip(*group, strict=True)
-        for record in records:
-            _send_heavy(client, folder, place, record)
-        _send_light(client, place.run_id, records)
+        _send(client, folder, place, records)
         place = replace(place, sent=ends[-1], trouble="")
         write_place(folder, place)
         count += len(records)
     return count
+
+
+def _send(client: MlflowClient, folder: Path, place: Place, records: Sequence[Record]) -> None:
+    """All of them at once; where that is refused, one by one, and what is refused even then is set aside."""
+    try:
+        for record in records:
+            _send_heavy(client, folder, place, record)
+        _send_light(client, place.run_id, records)
+    except Exception as problem:
+        if not is_refusal(problem) or client.get_run(place.run_id).info.lifecycle_stage != "active":
+            raise
+        if len(records) == 1:
+            set_aside(folder, records[0], problem)
+        else:
+            for record in records:
+                _send(client, folder, place, [record])
 
 
 def _connect(folder: Path, opening: Opening) -> tuple[MlflowClient, Place]:

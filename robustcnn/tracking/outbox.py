@@ -9,6 +9,7 @@ from pathlib import Path
 
 from robustcnn.tracking.place import read_place, write_place
 from robustcnn.tracking.records import Record
+from robustcnn.tracking.refused import REFUSED, refused
 from robustcnn.tracking.spool import Spool
 from robustcnn.tracking.uploader import LOG, PATIENCE, Uploader
 
@@ -51,6 +52,10 @@ class Outbox:
         place = read_place(self.folder)
         if place is None or place.sent < self.spool.size:
             self._warn("upload", self._trouble() or f"{self.folder / LOG} tells what went wrong")
+        elif lines := refused(self.folder):
+            self.say(
+                f"tracking: MLflow refused {len(lines)} records, kept in {self.folder / REFUSED}; all else is there"
+            )
         elif "upload" in self._warned:
             self.say("tracking: all is uploaded after all")
 

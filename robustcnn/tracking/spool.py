@@ -1,7 +1,7 @@
 """The spool: all that a run said to its tracker, a line each, in the run's folder. It is the truth; MLflow is a view.
 
 A line is appended in one write and synced to the disk. A process that dies in the middle leaves half a line, which is
-no JSON: readers skip it, and the next line starts afresh. Nothing is ever changed or removed.
+no record: readers skip it, and the next line starts afresh. Nothing is ever changed or removed.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Spool:
             file.seek(start)
             for line in file:
                 start += len(line)
-                if line.endswith(b"\n") and (plain := _whole(line)) is not None:
-                    yield from_plain(Record, plain), start
+                if line.endswith(b"\n") and (record := _record(line)) is not None:
+                    yield record, start
 
     def _torn(self) -> bool:
         if not self.size:
@@ -59,10 +59,9 @@ class Spool:
             return file.read(1) != b"\n"
 
 
-def _whole(line: bytes) -> object | None:
-    """What the line says, None when it is only a part of one."""
+def _record(line: bytes) -> Record | None:
+    """What the line says, None when it is only a part of one, or of another version."""
     try:
-        plain: object = json.loads(line)
-    except ValueError:
+        return from_plain(Record, json.loads(line))
+    except (ValueError, TypeError, RecursionError):
         return None
-    return plain

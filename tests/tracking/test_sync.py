@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,9 +13,12 @@ from pathlib import Path
 import pytest
 from tracked import CURVE, epoch, life, report, seen
 
+from robustcnn.cli.main import main
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.tracking import SpooledTracker, mlflow_tracker, read_place, sync
+from robustcnn.tracking import SpooledTracker, fetch_checkpoint, mlflow_tracker, read_place, refused, sync
 from robustcnn.tracking.place import PLACE, Place, write_place
+from robustcnn.tracking.records import Point, Record
+from robustcnn.tracking.spool import Spool
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -183,3 +188,75 @@ def test_three_processes_may_be_the_first_at_once(tmp_path: Path) -> None:
     for name in ("first", "second", "third"):
         run = seen(runs / name)
         assert (run["status"], len(run["metrics"]["x"]), run["runs"]) == ("FINISHED", 1, 3)
+
+
+def test_a_record_that_mlflow_refuses_is_set_aside_and_the_rest_goes_on(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = lived(runs / "one")
+    spool = Spool(folder)
+    spool.append(Record(what="metrics", points=(Point(key="bad@name", value=1.0),)))
+    with spool.path.open("a") as file:
+        file.write('{"what":"of another version","unheard":1}\n')
+    spool.append(Record(what="metrics", points=(Point(key="after", value=2.0),)))
+    sync(folder)
+    assert "after" in seen(folder)["metrics"]
+    assert "set aside what metrics said, which MLflow refuses" in capsys.readouterr().err
+    (line,) = refused(folder)
+    assert json.loads(line)["record"]["points"][0]["key"] == "bad@name"
+    assert sync(folder) == 0
+
+
+def test_records_of_a_run_that_was_deleted_in_mlflow_wait(runs: Path) -> None:
+    from mlflow import MlflowClient
+
+    folder = lived(runs / "one")
+    sync(folder)
+    place = read_place(folder)
+    assert place is not None
+    client = MlflowClient(place.tracking_uri)
+    client.delete_run(place.run_id)
+    Spool(folder).append(Record(what="metrics", points=(Point(key="late", value=2.0),)))
+    with pytest.raises(ConnectionError, match="takes no records"):
+        sync(folder)
+    assert not refused(folder)
+    client.restore_run(place.run_id)
+    sync(folder)
+    assert "late" in seen(folder)["metrics"]
+
+
+def test_a_sync_of_all_runs_passes_over_the_untracked_and_the_troubled(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lived(runs / "one")
+    lived(runs / "three")
+    (runs / "untracked").mkdir()
+    (runs / "untracked" / "run.json").write_text("{}")
+    lived(runs / "two")
+    (runs / "two" / "tracking.jsonl").write_text('{"what":"tags"}\n')
+    assert main(["sync", "--runs", str(runs)]) == 2
+    told = capsys.readouterr()
+    assert {seen(runs / name)["status"] for name in ("one", "three")} == {"FINISHED"}
+    assert "two: " in told.out
+    assert "1 runs are not uploaded yet: two (sync again)" in told.err
+    assert "untracked" not in told.out
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "..", "/etc/cron", "a\nb", ""])
+def test_a_servers_word_leads_nowhere_else(runs: Path, tmp_path: Path, name: str) -> None:
+    from mlflow import MlflowClient
+
+    folder = runs / "one"
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.json").write_text("{}")
+    with SpooledTracker(folder, say=lambda _: None) as tracker:
+        tracker.checkpoint()
+    sync(folder)
+    place = read_place(folder)
+    assert place is not None
+    MlflowClient(place.tracking_uri).set_tag(place.run_id, "mlflow.runName", name)
+    before = set(tmp_path.rglob("*"))
+    shutil.rmtree(folder)
+    found = fetch_checkpoint(f"runs:/{place.run_id}", runs)
+    assert found.parent == runs
+    assert all(path.is_relative_to(runs) or path in before or "mlflow" in path.name for path in tmp_path.rglob("*"))
