@@ -8,7 +8,7 @@ from pathlib import Path
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.data.sets.picture import Framing
 
-NAMES = ("digits", "signs", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")
+NAMES = ("digits", "signs", "faces", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")
 
 
 def kind_of(name: str) -> str:
@@ -25,7 +25,7 @@ class DataConfig:
     """Which data, and in what form."""
 
     name: str = "digits"
-    """digits, signs, mnist, fashion-mnist, cifar10, fer2013, npz:PATH or folder:PATH."""
+    """digits, signs, faces, mnist, fashion-mnist, cifar10, fer2013, npz:PATH or folder:PATH."""
     root: Path | None = None
     """Folder of the data sets; ROBUSTCNN_DATA, else ~/.cache/robustcnn when not given."""
     validation: float = 0.1
@@ -33,7 +33,7 @@ class DataConfig:
     classes: tuple[str, ...] = ()
     """Only these classes, labelled in this order; all when empty."""
     size: int | None = None
-    """Pixels a side; a set's own when not given (32 for digits, signs and folder)."""
+    """Pixels a side; a set's own when not given (32 for digits, signs and folder, 48 for faces)."""
     grey: bool = False
     """Colour pictures as grey ones."""
     framing: Framing = "crop"
@@ -41,9 +41,9 @@ class DataConfig:
     limit: int | None = None
     """At most so many training examples, every class in proportion."""
     drawn: int = 12_000
-    """How many training pictures signs draws; a fifth as many more for testing."""
+    """How many training pictures signs and faces draw; a fifth as many more for testing."""
     seed: int = 0
-    """Which examples validate or stay under the limit, and which signs are drawn; all other test splits are fixed."""
+    """Which examples validate or stay under the limit, and what is drawn; all test splits but signs' are fixed."""
     download: bool = False
     """Fetch mnist, fashion-mnist or cifar10 when absent."""
 

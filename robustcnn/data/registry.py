@@ -16,6 +16,7 @@ from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.data.sets.cifar import read_cifar10
 from robustcnn.data.sets.digits import read_digits
 from robustcnn.data.sets.download import download
+from robustcnn.data.sets.drawn_faces import read_faces
 from robustcnn.data.sets.fer2013 import CURE as FER2013_CURE
 from robustcnn.data.sets.fer2013 import read_fer2013
 from robustcnn.data.sets.folder import read_folder
@@ -137,6 +138,12 @@ SOURCES = {
         about="12 road signs, drawn: any number, 32x32 colour, embedded",
         read=lambda config, root: load_signs(
             root, size=config.size or 32, train=config.drawn, test=config.drawn // 5, seed=config.seed
+        ),
+    ),
+    "faces": Source(
+        about="drawn faces in 7 moods: any number, 48x48 grey, embedded",
+        read=lambda config, _: read_faces(
+            size=config.size or 48, train=config.drawn, test=config.drawn // 5, seed=config.seed
         ),
     ),
     "mnist": Source(

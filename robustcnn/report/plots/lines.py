@@ -57,7 +57,7 @@ def bars(groups: Mapping[str, Mapping[str, float]], *, along: str, percent: bool
 @styled
 def histograms(values: Mapping[str, Sequence[float]], *, along: str, reach: float, bins: int = 60) -> Figure:
     """A pane a name, all over the same range of -reach to reach; counts are logarithmic, so that rare ones show."""
-    figure, panes = grid(2.6 * len(values), 2.8, rows=1, columns=len(values))
+    figure, panes = grid(3.2 * len(values), 2.8, rows=1, columns=len(values))
     for pane, (name, each) in zip(panes[0], values.items(), strict=True):
         inside = [min(max(value, -reach), reach) for value in each]
         pane.hist(inside, bins=bins, range=(-reach, reach), color=COLOURS[0])
