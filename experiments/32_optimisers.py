@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 
 from lib.classroom import splits
-from lib.descent import history, spread
+from lib.descent import history, spread, verdict
 from lib.lesson import Lesson, lesson_arguments, lesson_options, percent
 
 from robustcnn import FitConfig, OptimConfig
@@ -20,7 +20,7 @@ from robustcnn.report.plots import lines
 
 SGD = OptimConfig(name="sgd", lr=0.05, momentum=0.0, schedule="constant")
 WAYS = {
-    "full gradient descent": FitConfig(batch_size="full", optim=replace(SGD, lr=0.3)),
+    "full gradient descent": FitConfig(batch_size="full", optim=replace(SGD, lr=0.1)),
     "one example a step": FitConfig(batch_size=1, optim=replace(SGD, lr=0.002)),
     "mini-batches of 64": FitConfig(batch_size=64, optim=SGD),
     "with momentum": FitConfig(batch_size=64, optim=replace(SGD, momentum=0.9, lr=0.02)),
@@ -64,8 +64,7 @@ def main() -> None:
                 data, replace(WAYS["with momentum"], optim=replace(SGD, momentum=0.9, lr=rate), **base), args.net
             )
             last = (f"{found[-1].train_loss:.3f}", percent(found[-1].valid_accuracy)) if found else ("-", "-")
-            slow = "too low: hardly moved" if found and found[-1].train_loss > 0.8 * found[0].train_loss else "learnt"
-            lesson.row(f"{rate:g}", *last, why or slow)
+            lesson.row(f"{rate:g}", *last, why or verdict(found))
         lesson.say("\nStopped too early, at the best epoch, or too late: 300 images\n")
         lesson.head("passes", "training loss", "validation loss", "validation accuracy")
         few = Splits(data.train.subset(300), data.validation, data.test)

@@ -25,8 +25,9 @@ def main() -> None:
     parser.add_argument("--sounds", type=int, default=3000, help="to train on")
     parser.add_argument("--noise", type=float, default=1.0, help="under every sound, beside a loudness of 1")
     parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--count", type=int, default=150, help="test sounds that are attacked")
     parser.add_argument("--eps", type=float, nargs="+", default=[0.001, 0.003, 0.01, 0.03])
-    args = lesson_arguments(parser, sounds=400, epochs=3, eps=[0.003, 0.03])
+    args = lesson_arguments(parser, sounds=400, epochs=3, count=60, eps=[0.003, 0.03])
     train, valid, test = (
         draw_sounds(count, noise=args.noise, seed=args.seed + number)
         for number, count in enumerate((args.sounds, args.sounds // 5, args.sounds // 5))
@@ -48,17 +49,17 @@ def main() -> None:
         lesson.row("most frequent kind", percent(float(test.labels.bincount().max()) / len(test.labels)))
         lesson.row("logistic on mean loudness", percent(loud.score(spectrum(test.waves).mean((1, 3)), test.labels)))
         lesson.row(f"CNN, {sum(epoch.seconds for epoch in history):.0f} s of training", percent(heard))
+        few, truth = test.waves[: args.count], test.labels[: args.count]
         lesson.say()
         lesson.head("eps of the wave", "FGSM", "PGD-20", "noise of the same size")
         curves: dict[str, list[tuple[float, float]]] = {"FGSM": [(0.0, heard)], "PGD-20": [(0.0, heard)]}
         for eps in args.eps:
             threat = ThreatModel(eps=eps, bounds=(-1, 1))
             tried = {
-                name: attack(net, test.waves, test.labels, threat)
-                for name, attack in (("FGSM", FGSM()), ("PGD-20", PGD(steps=20)))
+                name: attack(net, few, truth, threat) for name, attack in (("FGSM", FGSM()), ("PGD-20", PGD(steps=20)))
             }
-            tried["noise"] = test.waves + eps * (2 * torch.rand_like(test.waves) - 1).sign()
-            shares = {name: float((net(each).argmax(1) == test.labels).double().mean()) for name, each in tried.items()}
+            tried["noise"] = few + eps * (2 * torch.rand_like(few) - 1).sign()
+            shares = {name: float((net(each).argmax(1) == truth).double().mean()) for name, each in tried.items()}
             lesson.row(f"{eps:g}", *map(percent, shares.values()))
             lesson.metrics({f"pgd_{eps:g}": shares["PGD-20"], f"fgsm_{eps:g}": shares["FGSM"]})
             for name, points in curves.items():

@@ -18,7 +18,9 @@ from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
 def lesson_options(doc: str | None, name: str) -> argparse.ArgumentParser:
     parser = options(doc)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("mlruns/lectures") / name, help="folder of table and pictures")
+    # Beside the runs of the command line, so that all of them are in one MLflow store.
+    out = Path("mlruns/checkpoints") / f"lecture-{name}"
+    parser.add_argument("--out", type=Path, default=out, help="folder of table and pictures")
     parser.add_argument("--track", action=argparse.BooleanOptionalAction, default=True, help="show the run in MLflow")
     return parser
 
@@ -26,7 +28,7 @@ def lesson_options(doc: str | None, name: str) -> argparse.ArgumentParser:
 def lesson_arguments(parser: argparse.ArgumentParser, **quick: object) -> argparse.Namespace:
     """As `read`; what --quick finds goes to a folder of its own."""
     out = parser.get_default("out")
-    return read(parser, out=out.with_name(f"quick-{out.name}"), **quick)
+    return read(parser, out=out.with_name(f"{out.name}-quick"), **quick)
 
 
 class Lesson:

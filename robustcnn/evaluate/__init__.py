@@ -6,6 +6,12 @@ from robustcnn.core.results import RobustnessReport as RobustnessReport
 from robustcnn.core.results import Scores as Scores
 from robustcnn.core.results import Share as Share
 from robustcnn.core.results import ThreatScore as ThreatScore
+from robustcnn.evaluate.attribution import convolutions as convolutions
+from robustcnn.evaluate.attribution import feature_maps as feature_maps
+from robustcnn.evaluate.attribution import grad_cam as grad_cam
+from robustcnn.evaluate.attribution import maximise_units as maximise_units
+from robustcnn.evaluate.attribution import saliency as saliency
+from robustcnn.evaluate.attribution import shown as shown
 from robustcnn.evaluate.checks.run import run_checks as run_checks
 from robustcnn.evaluate.corruption import corruption_scores as corruption_scores
 from robustcnn.evaluate.destruction import PhotoScore as PhotoScore
