@@ -129,13 +129,13 @@ class AutoAttack(_Ensemble):
     def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
         if self.version == "rand":
             return APGD(loss="ce", eot=20), APGD(loss=_dlr_or_margin(classes, 3), eot=20)
-        # Targets beyond the wrong classes there are do not exist: with 10 classes or more it is the published 9.
+        # Targets beyond the wrong classes there are do not exist: from 10 classes on these are the published numbers.
         others = min(9, classes - 1)
-        targeted = APGD(loss=_dlr_or_margin(classes, 4), targets=others)
-        distance = FAB(targets=others, stop=True)
-        queries = _square(threat)
+        distance, queries = FAB(targets=others, stop=True), _square(threat)
         if self.version == "standard":
-            return APGD(), targeted, distance, *queries
+            restarts, aims = (5, min(5, others)) if threat.sparse else (1, others)
+            return APGD(restarts=restarts), APGD(loss=_dlr_or_margin(classes, 4), targets=aims), distance, *queries
+        targeted = APGD(loss=_dlr_or_margin(classes, 4), targets=others)
         untargeted = APGD(loss=_dlr_or_margin(classes, 3), restarts=5)
         return APGD(restarts=5), untargeted, FAB(restarts=5, stop=True), *queries, targeted, distance
 
@@ -154,7 +154,7 @@ def _dlr_or_margin(classes: int, needed: int) -> LossName:
 
 def _square(threat: ThreatModel) -> tuple[Attack, ...]:
     if threat.windows:
-        return (Square(),)
-    known = " and ".join(name for name, norm in NORMS.items() if norm.windows)
+        return (Square(rescale=False),)
+    known = ", ".join(name for name, norm in NORMS.items() if norm.windows)
     warnings.warn(f"AutoAttack runs without Square in {threat.norm}: its windows are known for {known}", stacklevel=2)
     return ()

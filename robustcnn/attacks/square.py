@@ -31,6 +31,8 @@ class Square(Guarded):
     """Images shown to the model for each example, those that start a search included."""
     p_init: float = 0.8
     """Share of the pixels that the first window covers."""
+    rescale: bool = True
+    """Stretch the schedule of 10,000 queries to ours, so that fewer end in small windows too; AutoAttack does not."""
     restarts: int = 1
     """Independent searches, each with its own `queries`."""
 
@@ -55,7 +57,8 @@ class Square(Guarded):
         for _ in range(self.restarts):
             # A restart forgets the margin, never a success.
             state.loss.fill_(-torch.inf)
-            candidates = windows.start(images[state.active], threat.eps, generator).clamp(*threat.bounds)
+            origin = images[state.active]
+            candidates = _inside(windows.start(origin, threat.eps, generator), origin, windows, threat)
             _update(state, candidates, model(candidates))
             search = self._search_together if windows.shared else self._search_each
             search(state, windows, threat, generator)
@@ -92,17 +95,27 @@ class Square(Guarded):
             if not len(rows):
                 return
             side = self._side(query, state.images, windows)
-            candidates = windows.change(state.images[rows], state.best_found[rows], threat.eps, side, generator)
-            candidates = candidates.clamp(*threat.bounds)
+            origin = state.images[rows]
+            candidates = windows.change(origin, state.best_found[rows], threat.eps, side, generator)
+            candidates = _inside(candidates, origin, windows, threat)
             _update(state, candidates, state.model(candidates))
             state.compact(query)
 
     def _side(self, query: int, images: Tensor, windows: Windows) -> int:
-        """Side of the window: its share of the pixels halves along the schedule, rescaled to our queries."""
+        """Side of the window, whose share of the pixels halves along the schedule."""
         height, width = images.shape[2:]
-        reached = sum(query / self.queries * 10_000 > each for each in HALVINGS)
-        side = max(round(math.sqrt(self.p_init / 2**reached * height * width)), windows.least_side)
+        side = max(round(math.sqrt(self.share(query) * height * width)), windows.least_side)
         return min(side + 1 if windows.odd and side % 2 == 0 else side, height, width)
+
+    def share(self, query: int) -> float:
+        """Share of the pixels that the window of this query covers; the first one is 1."""
+        done = (query - 1) * (10_000 / self.queries if self.rescale else 1)
+        halvings = sum(done > each for each in HALVINGS)
+        return self.p_init * 0.5**halvings
+
+
+def _inside(candidates: Tensor, origin: Tensor, windows: Windows, threat: ThreatModel) -> Tensor:
+    return threat.project(candidates, origin) if windows.overshoots else candidates.clamp(*threat.bounds)
 
 
 def _update(state: SearchState, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
@@ -127,6 +140,6 @@ def _windows(threat: ThreatModel) -> Windows:
     if math.isinf(threat.eps):
         raise ValueError("Square needs a finite eps, got inf (give the threat an eps)")
     if threat.windows is None:
-        known = " and ".join(name for name, norm in NORMS.items() if norm.windows)
+        known = ", ".join(name for name, norm in NORMS.items() if norm.windows)
         raise ValueError(f"Square knows {known}, got {threat.norm} (use AutoPGD or FAB for {threat.norm})")
     return threat.windows

@@ -31,7 +31,7 @@ class ThreatModel:
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {self.norm!r}")
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"bounds must be finite, the lower one first, got {self.bounds}")
-        self.geometry.check_eps(self.eps)
+        self.geometry.check_eps(self.eps, self.bounds)
 
     def __str__(self) -> str:
         return f"{self.norm} {self.geometry.say(self.eps)}"

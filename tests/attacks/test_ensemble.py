@@ -89,7 +89,7 @@ def test_no_attacks_are_refused() -> None:
 
 def test_the_standard_version_has_the_published_budgets() -> None:
     members = AutoAttack().members(10, ThreatModel())
-    assert members == (APGD(), APGD(loss="dlr", targets=9), FAB(targets=9, stop=True), Square())
+    assert members == (APGD(), APGD(loss="dlr", targets=9), FAB(targets=9, stop=True), Square(rescale=False))
     assert (APGD().steps, APGD().restarts, APGD().loss) == (100, 1, "odds")
     assert (FAB().steps, Square().queries) == (100, 5000)
 
@@ -115,10 +115,14 @@ def test_with_two_or_three_classes_the_margin_steps_in_and_says_so(classes: int)
     assert members[2] == FAB(targets=classes - 1, stop=True)
 
 
-def test_l1_goes_without_square_and_says_so() -> None:
-    with pytest.warns(UserWarning, match="without Square in l1"):
-        members = AutoAttack().members(10, ThreatModel(norm="l1", eps=5))
-    assert not any(isinstance(member, Square) for member in members)
+def test_l1_has_the_published_budgets_of_its_own() -> None:
+    members = AutoAttack().members(10, ThreatModel(norm="l1", eps=5))
+    assert members == (
+        APGD(restarts=5),
+        APGD(loss="dlr", targets=5),
+        FAB(targets=9, stop=True),
+        Square(rescale=False),
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*margin:UserWarning")

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.attacks import APGD, FAB
-from robustcnn.core.losses import LossName, attack_loss
+from robustcnn.attacks import APGD, FAB, Square
+from robustcnn.attacks.square import _inside
+from robustcnn.core.losses import LossName, attack_loss, margin
+from robustcnn.core.norms import saddles
+from robustcnn.core.norms.l1 import L1
+from robustcnn.core.norms.l2 import L2
+from robustcnn.core.norms.saddles import Saddles
+from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import NormName, ThreatModel
 
 EPS = {"linf": 0.01, "l2": 0.05, "l1": 0.2}
@@ -93,3 +101,65 @@ def test_fab_takes_the_references_steps(norm: NormName, kind: str) -> None:
     for step, theirs in zip([0, 1, 2, 3, 5, 10, 20, 39], known["points"], strict=True):
         torch.testing.assert_close(points[step], theirs, atol=1e-6, rtol=0)
     torch.testing.assert_close(found, known["found"], atol=1e-6, rtol=0)
+
+
+def test_squares_windows_shrink_as_the_references() -> None:
+    # Theirs counts proposals from 0, ours from 1.
+    shares = [Square(rescale=False).share(query + 1) for query in numbers()["square/queries"].tolist()]
+    torch.testing.assert_close(torch.tensor(shares, dtype=torch.float64), numbers()["square/shares"])
+
+
+@pytest.mark.parametrize("windows", [L2.windows, L1.windows], ids=["l2", "l1"])
+@pytest.mark.parametrize("side", [3, 5, 7])
+def test_squares_saddles_are_the_references(windows: Saddles, side: int) -> None:
+    theirs = numbers()[f"square/l{windows.order}/saddle/{side}"]
+    ours = windows.saddle(side, theirs)
+    assert min((ours - theirs).abs().max(), (ours.T - theirs).abs().max()) < 1e-12
+
+
+class Draws:
+    """What the reference drew, handed out in its order to the functions that draw."""
+
+    def __init__(self, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        known = known_of(f"square/{norm}/")
+        self.places, self.colours, self.lying = known["places"].tolist(), known["colours"], known["lying"].tolist()
+        monkeypatch.setattr(saddles, "offsets", self.offsets)
+        monkeypatch.setattr(saddles, "signs", self.signs)
+
+    def offsets(self, like: Tensor, _: int, __: object) -> tuple[Tensor, Tensor]:
+        down, across = self.places.pop(0), self.places.pop(0)
+        height, width = like.shape[2:]
+        return (torch.arange(height) - down)[None, :, None], (torch.arange(width) - across)[None, None]
+
+    def signs(self, shape: tuple[int, ...], _: Tensor, __: object) -> Tensor:
+        """A colour a channel, or how one saddle lies."""
+        if shape == (1, 1, 1):
+            return torch.tensor([1.0 if self.lying.pop(0) else -1.0])
+        if len(shape) == 6:
+            tiles = [self.lying.pop(0) for _ in range(25)]
+            return torch.tensor(tiles).double().reshape(shape) * 2 - 1
+        count = math.prod(shape)
+        drawn, self.colours = self.colours[:count], self.colours[count:]
+        # A grid's colours come tile by tile there, channel by channel here.
+        return drawn.reshape(25, 2).T.reshape(shape) if len(shape) == 4 and shape[2] > 1 else drawn.reshape(shape)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_square_tries_what_the_reference_tries(norm: NormName, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, theirs = numbers()["square/images"], numbers()[f"square/{norm}/candidates"]
+    threat, attack, model = ThreatModel(norm=norm, eps=EPS[norm]), Square(rescale=False, p_init=0.3), Recorded()
+    Draws(norm, monkeypatch)
+
+    def loss(candidate: Tensor) -> Tensor:
+        return margin(model(F.adaptive_avg_pool2d(candidate, 6)), torch.zeros(1, dtype=torch.int64))
+
+    windows = threat.windows
+    assert windows is not None
+    ours = _inside(windows.start(images, threat.eps, seeded(0)), images, windows, threat)
+    best = ours
+    for query, candidate in enumerate(theirs):
+        torch.testing.assert_close(ours, candidate[None], atol=1e-6, rtol=0)
+        best = ours if query == 0 or loss(ours) > loss(best) else best
+        if query + 1 < len(theirs):
+            side = attack._side(query + 1, images, windows)
+            ours = _inside(windows.change(images, best, threat.eps, side, seeded(0)), images, windows, threat)

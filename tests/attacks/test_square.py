@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,8 +15,10 @@ from robustcnn.attacks.noise import CornerNoise
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.square import Square, _place
 from robustcnn.core.norms import NormName
+from robustcnn.core.norms.l1 import L1
+from robustcnn.core.norms.l2 import L2
 from robustcnn.core.norms.linf import Stripes
-from robustcnn.core.norms.saddles import Saddles, bump
+from robustcnn.core.norms.saddles import Saddles
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 
@@ -37,7 +40,7 @@ class Counting(nn.Module):
         return self.model(images)
 
 
-@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 0.8)])
+@pytest.mark.parametrize(("norm", "eps"), [("linf", 0.2), ("l2", 0.8), ("l1", 6.0)])
 def test_with_the_same_queries_it_beats_noise(trained: Trained, norm: NormName, eps: float) -> None:
     model, images, labels = trained
     threat = ThreatModel(norm=norm, eps=eps)
@@ -60,11 +63,11 @@ def test_it_asks_no_more_than_its_queries_and_only_survivors(trained: Trained) -
 def test_the_window_shrinks_by_the_published_schedule() -> None:
     images = torch.zeros(1, 1, 32, 32)
     area = [
-        Square(queries=10_000)._side(query, images, Stripes()) ** 2 / 32**2 for query in (1, 11, 51, 201, 501, 9000)
+        Square(queries=10_000)._side(query, images, Stripes()) ** 2 / 32**2 for query in (1, 12, 52, 202, 502, 9000)
     ]
     expected = [0.8 / 2**halvings for halvings in (0, 1, 2, 3, 4, 9)]
     torch.testing.assert_close(torch.tensor(area), torch.tensor(expected), rtol=0.1, atol=2e-3)
-    assert Square(queries=1000)._side(6, images, Stripes()) == Square(queries=10_000)._side(60, images, Stripes())
+    assert Square(queries=1000)._side(7, images, Stripes()) == Square(queries=10_000)._side(61, images, Stripes())
 
 
 def test_the_start_is_vertical_stripes_of_eps() -> None:
@@ -88,18 +91,34 @@ def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
 
 def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:
     # Equation 2 of the paper for 5 x 5: the middle has 1 + 1/4 + 1/9, the next ring 1/4 + 1/9, the edge 1/9.
-    pyramid = bump(5, 5)
+    pyramid = L2.windows._bump(5, 5)
     assert pyramid[2, 2] == pytest.approx(1 + 1 / 4 + 1 / 9)
     assert pyramid[1, 3] == pytest.approx(1 / 4 + 1 / 9)
     assert pyramid[0, 2] == pytest.approx(1 / 9)
 
 
+@pytest.mark.parametrize("windows", [L2.windows, L1.windows], ids=["l2", "l1"])
+def test_both_halves_of_a_saddle_weigh_the_same(windows: Saddles) -> None:
+    for side in (3, 4, 5, 7):
+        upper, lower = windows.saddle(side, GREY).split([side // 2, side - side // 2])
+        halves = windows._mass(upper, (0, 1)), windows._mass(lower, (0, 1))
+        torch.testing.assert_close(halves[0], halves[1])
+        assert float(sum(halves)) == pytest.approx(1)
+
+
+def test_tiles_of_the_start_lie_and_stand() -> None:
+    change = L2.windows.start(torch.full((200, 1, 10, 10), 0.5), 0.5, seeded(0)) - 0.5
+    tile = change[:, 0, :2, :2]
+    standing = (tile[:, 0].sum(1).abs() > 1e-6).float().mean()
+    assert 0.4 < standing < 0.6
+
+
 def test_l2_steps_stay_on_the_sphere_and_change_two_windows_at_most() -> None:
     generator = seeded(0)
-    best = Saddles().start(GREY, 0.5, generator)
+    best = L2.windows.start(GREY, 0.5, generator)
     threat = ThreatModel(norm="l2", eps=0.5)
     torch.testing.assert_close(threat.distance(best, GREY), torch.full((64,), 0.5))
-    after = Saddles().change(GREY, best, 0.5, 3, generator)
+    after = L2.windows.change(GREY, best, 0.5, 3, generator)
     torch.testing.assert_close(threat.distance(after, GREY), torch.full((64,), 0.5))
     # What is outside both windows keeps its direction: it is only rescaled.
     same = ((after - GREY) / (best - GREY).where(best != GREY, torch.nan)).flatten(1)
@@ -115,9 +134,9 @@ def test_any_function_is_a_victim(trained: Trained) -> None:
     assert is_fooled(victim(attacked), labels).float().mean() > 0.5
 
 
-def test_l1_is_refused_with_an_alternative(trained: Trained) -> None:
-    with pytest.raises(ValueError, match=r"Square knows linf and l2, got l1 \(use"):
-        Square()(trained.model, trained.images, trained.labels, ThreatModel(norm="l1", eps=1.0))
+def test_an_endless_ball_is_refused(trained: Trained) -> None:
+    with pytest.raises(ValueError, match="Square needs a finite eps"):
+        Square()(trained.model, trained.images, trained.labels, ThreatModel(norm="l1", eps=math.inf))
 
 
 def test_a_window_that_helps_is_all_that_changes_in_what_is_held() -> None:

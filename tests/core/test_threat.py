@@ -233,3 +233,10 @@ def test_a_threat_is_named_by_norm_and_eps() -> None:
 def test_what_is_no_number_is_no_eps(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a number: .* .write 0.03, 3e-2 or 8/255."):
         number(text)
+
+
+def test_wider_bounds_allow_a_wider_linf_ball() -> None:
+    threat = ThreatModel(eps=2.0, bounds=(-1.0, 3.0))
+    assert threat.project(torch.tensor([[9.0]]), torch.tensor([[0.5]])).item() == 2.5
+    with pytest.raises(ValueError, match=r"eps must lie in \[0, 4\] for linf, got 5"):
+        ThreatModel(eps=5.0, bounds=(-1.0, 3.0))

@@ -10,12 +10,14 @@ from torch import Tensor
 from robustcnn.core.norms.batched import column, draw, dual_length, length_of, size_and_room, sum_of
 from robustcnn.core.norms.norm import Bounds, Norm, Radius
 from robustcnn.core.norms.plane import greedy
+from robustcnn.core.norms.saddles import Saddles
 
 
 class L1(Norm):
     """The sum of all pixels' changes."""
 
     name, order, sparse = "l1", 1.0, True
+    windows = Saddles(order=1, falling=4)
 
     def usual_eps(self, data: str, channels: int) -> float:  # noqa: ARG002
         return 12.0 if channels > 1 else 10.0

@@ -17,7 +17,7 @@ class L2(Norm):
     """The Euclidean length of the change."""
 
     name, order = "l2", 2.0
-    windows = Saddles()
+    windows = Saddles(order=2, falling=2)
 
     def usual_eps(self, data: str, channels: int) -> float:  # noqa: ARG002
         return 0.5 if channels > 1 else 1.5

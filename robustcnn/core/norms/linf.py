@@ -18,7 +18,7 @@ USUAL = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
 class Stripes:
     """Square's windows: vertical stripes to begin with, then one window in which every channel goes to +eps or -eps."""
 
-    least_side, odd, shared = 1, False, True
+    least_side, odd, shared, overshoots = 1, False, True, False
 
     def start(self, images: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
         count, channels, _, width = images.shape
@@ -44,10 +44,11 @@ class Linf(Norm):
     def usual_eps(self, data: str, channels: int) -> float:  # noqa: ARG002
         return USUAL.get(data, 8 / 255)
 
-    def check_eps(self, eps: float) -> None:
-        if not 0 <= eps <= 1:
+    def check_eps(self, eps: float, bounds: Bounds) -> None:
+        widest = bounds[1] - bounds[0]
+        if not 0 <= eps <= widest:
             cure = f" (did you mean {eps:g} / 255?)" if 1 < eps <= 255 else ""
-            raise ValueError(f"eps must lie in [0, 1] for linf, got {eps:g}{cure}")
+            raise ValueError(f"eps must lie in [0, {widest:g}] for linf, got {eps:g}{cure}")
 
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
         return self.shrink(images - origin, radius).add_(origin).clamp_(*bounds)

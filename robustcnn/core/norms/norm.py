@@ -16,14 +16,23 @@ Radius = float | Tensor
 
 
 class Windows(Protocol):
-    """How the Square attack starts and what it tries next in this norm; all stays inside the ball."""
+    """How the Square attack starts and what it tries next in this norm."""
 
-    least_side: int
-    """The smallest window, in pixels."""
-    odd: bool
-    """Whether windows need a middle row."""
-    shared: bool
-    """Whether all images are changed in one window at a time, so that `change` is shown that window alone."""
+    @property
+    def least_side(self) -> int:
+        """The smallest window, in pixels."""
+
+    @property
+    def odd(self) -> bool:
+        """Whether windows need a middle row."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether all images are changed in one window at a time, so that `change` is shown that window alone."""
+
+    @property
+    def overshoots(self) -> bool:
+        """Whether what is tried may leave the ball and has to be projected; else clipping to the bounds is enough."""
 
     def start(self, images: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
         """Images (N, C, H, W) far out in the ball."""
@@ -55,7 +64,7 @@ class Norm(ABC):
         """eps as people write it."""
         return fraction(eps) if self.grey_levels else f"{eps:g}"
 
-    def check_eps(self, eps: float) -> None:
+    def check_eps(self, eps: float, bounds: Bounds) -> None:  # noqa: ARG002
         """Refuse a radius that makes no sense."""
         if not eps >= 0:
             raise ValueError(f"eps must be at least 0, got {eps:g}")

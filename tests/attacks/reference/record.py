@@ -136,7 +136,8 @@ def _record_run(numbers: Numbers, attack: SquareAttack, norm: str, images: Tenso
     seen: list[Tensor] = []
     places: list[int] = []
     colours: list[Tensor] = []
-    wrapped = attack.margin_and_loss
+    lying: list[bool] = []
+    wrapped, eta = attack.margin_and_loss, attack.eta
     integers, choices = attack.random_int, attack.random_choice
 
     def margin_and_loss(candidates: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -155,6 +156,13 @@ def _record_run(numbers: Numbers, attack: SquareAttack, norm: str, images: Tenso
         colours.append(drawn.flatten().clone())
         return drawn
 
+    def noted_eta(side: int) -> Tensor:
+        saddle = eta(side)
+        # Upright: the first row is all of one sign.
+        lying.append(not bool((saddle[0] > 0).all()))
+        return saddle
+
+    attack.eta = noted_eta
     attack.margin_and_loss, attack.random_int, attack.random_choice = margin_and_loss, random_int, random_choice
     attack.n_queries, attack.p_init = 40, 0.3
     torch.manual_seed(9)
@@ -163,6 +171,7 @@ def _record_run(numbers: Numbers, attack: SquareAttack, norm: str, images: Tenso
     numbers[f"square/{norm}/candidates"] = torch.cat(seen).numpy()
     numbers[f"square/{norm}/places"] = np.array(places)
     numbers[f"square/{norm}/colours"] = torch.cat(colours).numpy()
+    numbers[f"square/{norm}/lying"] = np.array(lying)
 
 
 class _Shrunk(nn.Module):

@@ -118,7 +118,7 @@ def test_what_knows_other_norms_alone_says_so() -> None:
     threat, labels = ThreatModel(norm="weighted", eps=0.1), torch.zeros(1, dtype=torch.int64)
     with pytest.raises(ValueError, match="DDN knows l2, got weighted"):
         DDN()(Line(SLOPE), pictures(0.5), labels, threat)
-    with pytest.raises(ValueError, match="Square knows linf and l2, got weighted"):
+    with pytest.raises(ValueError, match="Square knows linf, l2, l1, got weighted"):
         Square()(Line(SLOPE), pictures(0.5), labels, threat)
 
 
