@@ -65,7 +65,7 @@ def evaluate(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 def test_a_black_box_is_judged_by_its_answers(evaluate: Callable[..., Any]) -> None:
     metrics = evaluate(scores).metrics
     assert metrics["accuracy"] == 1.0
-    assert metrics[f"robust_acc_{EPS}"] == pytest.approx(1 / 3), "halves that differ by more than 2 eps stand"
+    assert metrics[f"robust/linf_{EPS}"] == pytest.approx(1 / 3), "halves that differ by more than 2 eps stand"
 
 
 def test_the_figures_and_the_page_are_in_the_run(evaluate: Callable[..., Any]) -> None:
@@ -73,7 +73,7 @@ def test_the_figures_and_the_page_are_in_the_run(evaluate: Callable[..., Any]) -
 
     client = MlflowClient()
     run = client.get_run(evaluate(scores)._run_id)
-    assert run.data.metrics[f"robust_acc_{EPS}"] == pytest.approx(1 / 3)
+    assert run.data.metrics[f"robust/linf_{EPS}"] == pytest.approx(1 / 3)
     assert run.data.tags["verdict"] == "unchecked"
     assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["robustness.json"]
 
@@ -93,7 +93,7 @@ def test_a_pytorch_model_is_attacked_by_its_gradients(evaluate: Callable[..., An
         Halves(), tmp_path / "model", signature=signature, input_example=example, pip_requirements=["torch"]
     )
     metrics = evaluate(str(tmp_path / "model"), gradients=True, attacks=["pgd(steps=5)"]).metrics
-    assert metrics[f"robust_acc_{EPS}"] == pytest.approx(1 / 3)
+    assert metrics[f"robust/linf_{EPS}"] == pytest.approx(1 / 3)
     assert "curve/pgd_steps_5_linf" in metrics
 
 
