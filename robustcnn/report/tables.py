@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from robustcnn.core.norms import NORMS, fraction
 from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
 from robustcnn.evaluate.corruption import mean_accuracy
-from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
+from robustcnn.report.entry import Ball, Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
 
 ABSENT = Cell(text="–")
@@ -43,6 +43,30 @@ def comparison(entries: Sequence[Entry]) -> Table:
         columns=tuple(entry.name for entry in entries),
         rows=tuple(((label,), tuple(cells)) for label, cells in rows if any(cell != ABSENT for cell in cells)),
     )
+
+
+def overview(entries: Sequence[Entry]) -> Table:
+    """A row a model, narrow enough for a terminal: accuracies in per cent with their intervals, and the verdict."""
+    where = balls(entries)
+    return Table(
+        labels=("model",),
+        across="measure",
+        columns=("clean, %", *(f"{say_ball(ball)}, %" for ball in where), "checks"),
+        rows=tuple(((entry.name,), _overview(entry, where)) for entry in entries),
+    )
+
+
+def _overview(entry: Entry, where: Sequence[Ball]) -> tuple[Cell, ...]:
+    robust = [score.robust if (score := entry.at(ball)) else None for ball in where]
+    verdict = entry.report.verdict if entry.report else None
+    return (*map(_brief, [entry.accuracy, *robust]), Cell(text=verdict or ABSENT.text))
+
+
+def _brief(share: Share | None) -> Cell:
+    if share is None or share.value is None:
+        return ABSENT
+    text = f"{100 * share.value:.0f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
+    return Cell(text=text, value=share.value, low=share.low, high=share.high)
 
 
 def by_attack(entries: Iterable[Entry]) -> Table:

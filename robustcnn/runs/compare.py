@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.labels import labels
 from robustcnn.report.pages import page, write_pages
-from robustcnn.report.tables import comparison
+from robustcnn.report.tables import overview
 from robustcnn.runs.evaluations import entry_of, latest
 
 
@@ -23,7 +24,9 @@ class CompareVerb:
 
 
 def compare(names: Sequence[str], options: CompareVerb) -> str:
-    """Write the pages; gives the table and where they are."""
-    entries = [entry_of(options.runs / name, latest(options.runs / name)) for name in names]
+    """Write the pages; gives a table that fits a terminal, and where they are."""
+    found = [entry_of(options.runs / name, latest(options.runs / name)) for name in names]
+    called = labels([entry.name for entry in found])
+    entries = [replace(entry, name=label) for entry, label in zip(found, called, strict=True)]
     write_pages(options.out, entries)
-    return f"{comparison(entries).text()}\n\n{page(options.out)}"
+    return f"{overview(entries).text()}\n\n{page(options.out)}"

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.results import EpochMetrics
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
 from robustcnn.models import ModelConfig
 from robustcnn.runs.compare import CompareVerb, compare
-from robustcnn.runs.evaluate import evaluate_model
+from robustcnn.runs.evaluate import evaluate_model, passed
 from robustcnn.runs.evaluate_config import EvaluateConfig
 from robustcnn.runs.find_model import find
 from robustcnn.runs.folder import Say, stamp
@@ -19,6 +22,18 @@ from robustcnn.runs.pretrain import pretrain_run
 from robustcnn.runs.pretrain_config import PretrainConfig
 from robustcnn.runs.train import train
 from robustcnn.runs.train_config import TrainConfig
+from robustcnn.train.gan.metrics import GanMetrics
+
+WAYS = {
+    "plain": "nothing special",
+    "regularised": "dropout, L1 and L2",
+    "augmented": "shifted, turned and rescaled pictures",
+    "adversarial": "trained on PGD's pictures",
+    "dcgan-initialised": "a classifier on the DCGAN's discriminator",
+}
+"""The trainings, which differ in one thing each."""
+TROUBLES = ("tracking:", "beware", "warn", "fail")
+"""How lines begin that are shown in any case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +50,17 @@ class DemoVerb:
     """Test pictures that are attacked."""
     out: Path = Path("mlruns/comparison")
     """Folder for report.html, report.md and report.csv."""
+    verbose: bool = False
+    """Show every epoch, attack and check."""
 
 
-def pretraining(options: DemoVerb) -> PretrainConfig:
+def pretraining(options: DemoVerb, group: str) -> PretrainConfig:
     """A small DCGAN, for a few seconds."""
     base = gan_preset("digits-dcgan")
     fit = replace(base.fit, epochs=options.epochs or 6, samples=200)
     model, data = replace(base.model, width=1 / 8), preset(f"{options.data}-quick").data
-    return replace(base, name=f"demo-gan-{stamp()}", runs=options.runs, data=data, model=model, fit=fit)
+    name = f"gan-{group.removeprefix('demo-')}"
+    return replace(base, name=name, group=group, runs=options.runs, data=data, model=model, fit=fit)
 
 
 def configs(options: DemoVerb, gan: str) -> dict[str, TrainConfig]:
@@ -66,15 +84,52 @@ def _adapted(config: TrainConfig, options: DemoVerb) -> TrainConfig:
 
 def demo(options: DemoVerb, *, say: Say) -> str:
     """Train, attack, check and compare; gives the table, and where to look."""
-    names: list[str] = []
-    gan = pretraining(options)
-    say("\n== a DCGAN, whose discriminator one of them starts from ==")
-    pretrain_run(gan, say=say)
+    # One stamp for all: a run is then known by the rest of its name.
+    moment = stamp()
+    group, detail = f"demo-{moment}", say if options.verbose else _troubles_only(say)
+    gan = pretraining(options, group)
+    say(f"\n{'dcgan':<18}  without labels; the discriminator is what dcgan-initialised starts from")
+    made = pretrain_run(gan, say=detail)
+    say(_row("trained", _took(made.history)))
+    names = []
     for kind, config in configs(options, gan.name).items():
-        say(f"\n== {kind} ==")
-        names.append(f"demo-{kind}-{stamp()}")
-        train(replace(config, name=names[-1]), say=say)
-        chosen = EvaluateConfig(runs=options.runs, data=config.data, suite="quick", count=options.count)
-        evaluate_model(find(names[-1], options.runs), chosen, say=say)
+        names.append(f"{kind}-{moment}")
+        say(f"\n{kind:<18}  {WAYS[kind]}")
+        _one(replace(config, name=names[-1], group=group), options, say=say, detail=detail)
     told = compare(names, CompareVerb(runs=options.runs, out=options.out))
-    return f"\n{told}\nin MLflow: robustcnn ui {' '.join(names)} --runs {options.runs}"
+    runs = f" --runs {options.runs}" if options.runs != RUNS else ""
+    return f"\n{told}\nin MLflow: robustcnn ui {' '.join(names)}{runs}"
+
+
+def _one(config: TrainConfig, options: DemoVerb, *, say: Say, detail: Say) -> None:
+    """Train and attack, a row each."""
+    trained = train(config, say=detail)
+    count = sum(weights.numel() for weights in trained.model.parameters())
+    say(
+        _row(
+            "trained",
+            f"{config.model.name}, {count:,} parameters, {len(trained.history)} epochs, {_took(trained.history)}",
+        )
+    )
+    chosen = EvaluateConfig(
+        runs=options.runs, data=config.data, suite="quick", count=options.count, verbose=options.verbose
+    )
+    report = evaluate_model(find(config.name, options.runs), chosen, say=detail).report
+    say(_row("clean", f"{report.clean.accuracy}"))
+    for threat in report.threats:
+        say(_row(f"{ThreatModel(norm=threat.norm, eps=threat.eps)}", f"{threat.robust}"))
+    say(_row("checked", passed(report.findings)))
+
+
+def _row(what: str, says: str) -> str:
+    return f"  {what:<16}  {says}"
+
+
+def _took(history: Sequence[EpochMetrics | GanMetrics]) -> str:
+    epochs = f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
+    return f"{epochs}, {sum(epoch.seconds for epoch in history):.0f} s"
+
+
+def _troubles_only(say: Say) -> Say:
+    """What one has to know in any case."""
+    return lambda line: say(line) if line.startswith(TROUBLES) and "still uploading" not in line else None

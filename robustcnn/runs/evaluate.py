@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from torch import nn
 
 from robustcnn.attacks import PGD
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
-from robustcnn.core.results import RobustnessReport, TransferScore
+from robustcnn.core.results import Finding, RobustnessReport, TransferScore
 from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Plan, corruption_scores, judge, run_checks, transfer_matrix
 from robustcnn.report.entry import Entry, telling_ball
 from robustcnn.report.gallery import gallery_of
-from robustcnn.report.pages import PAGES, write_figures, write_pages
+from robustcnn.report.pages import write_pages
 from robustcnn.report.tables import comparison
-from robustcnn.runs.evaluate_config import EvaluateConfig, examples_of, plan_of, slug
-from robustcnn.runs.evaluations import FOLDER, REPORT, keep, training_of
+from robustcnn.report.worst import TABLE, write_worst
+from robustcnn.runs.evaluate_config import EvaluateConfig, examples_of, headline_ball, plan_of, slug
+from robustcnn.runs.evaluations import FOLDER, keep, training_of
 from robustcnn.runs.find_model import Victim, find
 from robustcnn.runs.folder import Say, provenance
+from robustcnn.runs.told import tell_evaluation
 from robustcnn.tracking import SpooledTracker
 
 TOLD = ("suite", "attacks", "norm", "eps", "count", "which", "precision", "seed")
 """Options that the tracker hears of."""
+WORST = "worst"
+"""In an evaluation's folder: the examples that were broken most surely."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,9 +78,10 @@ def _evaluate(
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
     keep(folder, report, gallery)
     write_pages(folder, [entry])
+    write_worst(folder / WORST, evidence, data.classes)
     done = Evaluated(report=report, entry=entry, folder=folder)
     if config.track:
-        _track(victim, config, done, say)
+        _track(victim, config, done, headline_ball(config, data, report), say)
     return done
 
 
@@ -85,11 +93,32 @@ def _completed(
     corrupts = config.corruptions or config.suite == "full"
     return replace(
         report,
-        findings=run_checks(model, data, ball, seed=seed, precision=config.precision, say=say) if config.checks else (),
+        findings=_checked(model, data, ball, config, say) if config.checks else (),
         corruptions=corruption_scores(model, data, seed=seed) if corrupts else (),
         transfer=_transfer(victim, data, ball, config) if config.transfer else (),
         made_by=provenance() | report.made_by,
     )
+
+
+def _checked(
+    model: nn.Module, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig, say: Say
+) -> tuple[Finding, ...]:
+    """The findings; what passes is one line, unless all is asked for."""
+
+    def told(line: str) -> None:
+        if config.verbose or not line.startswith("pass"):
+            say(line)
+
+    findings = run_checks(model, data, ball, seed=config.seed, precision=config.precision, say=told)
+    say(passed(findings))
+    return findings
+
+
+def passed(findings: Sequence[Finding]) -> str:
+    """One line on all checks."""
+    count = sum(finding.verdict == "pass" for finding in findings)
+    others = [finding.check for finding in findings if finding.verdict != "pass"]
+    return f"{count} of {len(findings)} checks pass{'; not: ' if others else ''}{', '.join(others)}"
 
 
 def _telling(report: RobustnessReport) -> ThreatModel:
@@ -108,11 +137,7 @@ def _transfer(
     return transfer_matrix(models, data, PGD(steps=20), threat, seed=config.seed)
 
 
-def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, say: Say) -> None:
+def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, ball: tuple[str, float], say: Say) -> None:
     with SpooledTracker(victim.folder, say=say) as tracker:
         tracker.config({"evaluate": {name: value for name, value in to_plain(config).items() if name in TOLD}})
-        tracker.report(done.report)
-        figures = write_figures(done.folder / "figures", done.entry)
-        for path in [*(done.folder / name for name in (REPORT, *PAGES)), *figures]:
-            place = path.relative_to(victim.folder)
-            tracker.artifact(place, under=place.parent.as_posix())
+        tell_evaluation(tracker, victim.folder, done.folder, done.entry, done.folder / WORST / TABLE, ball=ball)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
 from robustcnn.core.norms import NORMS, NormName
+from robustcnn.core.results import RobustnessReport
 from robustcnn.core.runtime import DeviceName, Precision, check_threads, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.registry import DataConfig, load
@@ -62,6 +64,8 @@ class EvaluateConfig:
     """Of the examples' choice and of the attacks."""
     track: bool = True
     """Add the result to the model's run in MLflow."""
+    verbose: bool = False
+    """Show every check, those that pass too."""
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -94,9 +98,20 @@ def plan_of(config: EvaluateConfig, data: ResidentDataset) -> Plan:
     return Plan(attacks=attacks, threats=threats, precision=config.precision, block=BLOCK, seed=config.seed)
 
 
+def headline_ball(config: EvaluateConfig, data: ResidentDataset, report: RobustnessReport) -> tuple[str, float]:
+    """The ball of one figure a run: the nearest to the usual one, or the largest of those that were asked for."""
+    radii = [threat.eps for threat in report.threats if math.isfinite(threat.eps)] or [math.inf]
+    if config.eps:
+        return config.norm, max(radii)
+    return config.norm, min(radii, key=lambda eps: abs(eps - _usual_eps(config, data)))
+
+
 def _usual_radii(config: EvaluateConfig, data: ResidentDataset) -> tuple[float, ...]:
-    usual = NORMS[config.norm].usual_eps(config.data.name, data.spec.channels)
-    return tuple(usual * share for share in SHARES["quick" if config.attacks else config.suite])
+    return tuple(_usual_eps(config, data) * share for share in SHARES["quick" if config.attacks else config.suite])
+
+
+def _usual_eps(config: EvaluateConfig, data: ResidentDataset) -> float:
+    return NORMS[config.norm].usual_eps(config.data.name, data.spec.channels)
 
 
 def slug(plan: Plan, config: EvaluateConfig, data: ResidentDataset) -> str:

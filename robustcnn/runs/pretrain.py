@@ -74,7 +74,7 @@ def _pretrain(
     """In a folder that is this process's own."""
     folder, device = folder_of(config), data.device
     say(_opening(config, data, device, [sum(each.numel() for each in net.parameters()) for net in networks]))
-    with SpooledTracker(folder, say=say) if config.track else NullTracker() as tracker:
+    with SpooledTracker(folder, group=config.group, say=say) if config.track else NullTracker() as tracker:
         _introduce(tracker, config, data, device)
         if resume:
             _catch_up(tracker, config, folder)
@@ -91,6 +91,7 @@ def _pretrain(
             say(str(metrics))
             tracker.epoch(metrics)
             _picture(tracker, folder, _epoch_name(metrics), _samples(networks[0], config))
+            tracker.picture(f"{PICTURES}/{_epoch_name(metrics)}.png", "samples", step=metrics.epoch)
         return _finish(config, folder, tracker)
 
 

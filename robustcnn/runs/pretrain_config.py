@@ -36,6 +36,8 @@ class PretrainConfig:
     """CPU threads; tiny models are fastest with 1."""
     track: bool = True
     """Show the run in MLflow."""
+    group: str = ""
+    """A tag that the runs of one comparison share in MLflow."""
 
     def __post_init__(self) -> None:
         check_threads(self.threads)

@@ -17,6 +17,7 @@ from robustcnn.data.registry import Splits, load
 from robustcnn.evaluate import score
 from robustcnn.models import PixelModel, checkpoint
 from robustcnn.runs.folder import Say, folder_of, made_up, provenance
+from robustcnn.runs.told import tell_training
 from robustcnn.runs.train_config import TRAINING, TrainConfig
 from robustcnn.runs.warm_start import INIT_FROM, Beginning, begin
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
@@ -89,7 +90,7 @@ def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Trained:
 
 
 def _tracker(config: TrainConfig, folder: Path, say: Say) -> Tracker:
-    return SpooledTracker(folder, say=say) if config.track else NullTracker()
+    return SpooledTracker(folder, group=config.group, say=say) if config.track else NullTracker()
 
 
 def _introduce(tracker: Tracker, config: TrainConfig, splits: Splits, device: torch.device) -> None:
@@ -146,7 +147,9 @@ def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path
     for name, scores in {"test_best": best, "test_last": last}.items():
         tracker.metrics({f"{name}/loss": scores.loss, f"{name}/accuracy": scores.accuracy})
     tracker.metrics({"accuracy": best.accuracy})
-    tracker.checkpoint()
+    if config.track:
+        tell_training(tracker, folder, page.history, best)
+    tracker.checkpoint(training=config.track_training)
     if config.export:
         tracker.model()
     return Trained(folder=folder, model=model.eval(), history=page.history, best=best, last=last)

@@ -44,6 +44,10 @@ class TrainConfig:
     """CPU threads; tiny models are fastest with 1."""
     track: bool = True
     """Show the run in MLflow."""
+    track_training: bool = False
+    """Upload the optimiser's state too, so that MLflow's copy of the checkpoint can be resumed."""
+    group: str = ""
+    """A tag that the runs of one comparison share in MLflow."""
     export: bool = False
     """Give MLflow also a model that it can load and serve by itself (pt2); takes some seconds."""
 

@@ -69,7 +69,9 @@ def test_an_evaluation_adds_to_the_run_that_was_tracked_while_it_was_trained(
     assert place is not None
     client = MlflowClient(place.tracking_uri)
     known = client.get_run(place.run_id).data
-    assert {"accuracy", "robust_accuracy", "robust/linf_0.1", "test_best/accuracy", "fit/valid_loss"} <= set(known.metrics)
+    assert {"accuracy", "robust_accuracy", "robust/linf_0.1", "test_best/accuracy", "fit/valid_loss"} <= set(
+        known.metrics
+    )
     assert known.tags["verdict"] in ("pass", "warn", "fail")
     assert len(client.get_metric_history(place.run_id, "curve/worst_linf")) == 3
     assert find(place.run_id, RUNS).folder.name == find(f"runs:/{place.run_id}", RUNS).folder.name == "mine"
