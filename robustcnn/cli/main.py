@@ -165,6 +165,16 @@ def _sync(arguments: list[str]) -> None:
     sync_runs(names, parse(SyncVerb, rest, verb="sync", text=text, default=SyncVerb()), say=_say)
 
 
+def _promote(arguments: list[str]) -> None:
+    from robustcnn.cli.mlflow_page import PromoteVerb, promote_run
+    from robustcnn.cli.options import parse
+
+    names, rest = _named(arguments)
+    says = "Register the most robust run in MLflow as models:/NAME@champion."
+    text = f"{says}\n\nusage: robustcnn promote [RUN...] [OPTIONS]"
+    promote_run(names, parse(PromoteVerb, rest, verb="promote", text=text, default=PromoteVerb()), say=_say)
+
+
 def _demo(arguments: list[str]) -> None:
     from robustcnn.cli.options import parse
     from robustcnn.runs.demo import DemoVerb, demo
@@ -189,6 +199,7 @@ VERBS = {
     "attack": Verb(run=_attack, says="adversarial versions of your pictures, panda to gibbon: a figure, and files"),
     "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
     "ui": Verb(run=_ui, says="MLflow's web page on the runs, with links to their curves"),
+    "promote": Verb(run=_promote, says="register the most robust run as models:/NAME@champion"),
     "sync": Verb(run=_sync, says="upload what MLflow missed while it could not be reached"),
     "data": Verb(run=_data, says="list the data sets, say which are here, look into one"),
     "describe": Verb(run=_describe, says="a model layer by layer: sizes, receptive fields, parameters, operations"),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.labels import labels
 from robustcnn.runs.find_model import known_runs, told_runs
 from robustcnn.runs.folder import Say
-from robustcnn.tracking import REFUSED, Links, Place, Store, read_place, refused, serve, sync
+from robustcnn.tracking import REFUSED, Links, Place, Store, promote, read_place, refused, serve, sync
 
 SHOWN = 8
 """Latest runs in the overlaid curves, when none are named."""
@@ -33,6 +34,16 @@ class SyncVerb:
 
     runs: Path = RUNS
     """Folder that holds the runs, one folder each."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PromoteVerb:
+    """Options of `robustcnn promote`."""
+
+    runs: Path = RUNS
+    """Folder that holds the runs, one folder each."""
+    name: str = "robustcnn"
+    """Of the registered model."""
 
 
 def forever() -> None:
@@ -73,6 +84,13 @@ def _synced(folder: Path) -> str:
     return said + (f"; {left} that it refuses are kept in {folder / REFUSED}" if left else "")
 
 
+def promote_run(names: Sequence[str], options: PromoteVerb, *, say: Say) -> None:
+    """Register the most robust of these runs, or of all."""
+    say("exporting and registering (some seconds) ...")
+    promoted = promote([options.runs / name for name in names] or known_runs(options.runs), name=options.name)
+    say(f"{promoted}\nanywhere: mlflow.pyfunc.load_model({promoted.uri!r}).predict(pixels)")
+
+
 def _places(folders: Sequence[Path]) -> Iterator[tuple[str, Place]]:
     for folder in folders:
         place = read_place(folder)
@@ -90,8 +108,10 @@ def _links(address: str, places: dict[str, Place]) -> Iterator[str]:
         experiment=experiment,
         runs=[place.run_id for place in places.values() if place.experiment_id == experiment],
     )
-    yield f"  all runs                 {Links(base=address, experiment=experiment).charts}"
-    yield f"  these runs as charts     {links.charts}   ({', '.join(places)})"
-    yield f"  these runs side by side  {links.comparison}"
+    yield f"  all runs, most robust first  {links.table}"
+    yield f"  all runs as charts           {links.table}&compareRunsMode=CHART"
+    yield f"  {', '.join(labels(list(places)))}:"
+    yield f"    as charts                  {links.charts}"
+    yield f"    side by side               {links.comparison}"
     for curve in CURVES:
-        yield f"  {curve:<24} {links.curves(curve)}"
+        yield f"    {curve:<26} {links.curves(curve)}"

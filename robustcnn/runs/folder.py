@@ -123,6 +123,11 @@ def provenance() -> dict[str, str]:
     }
 
 
+def told() -> dict[str, str]:
+    """What of it is shown at a glance; the rest is in the run's record."""
+    return {name: text for name, text in provenance().items() if name in ("robustcnn", "torch", "commit")}
+
+
 def _commit() -> str:
     """Of the source tree that this package is imported from, when it is one."""
     try:

@@ -17,7 +17,7 @@ from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel, checkpoint
 from robustcnn.models.dcgan import Generator, discriminator
 from robustcnn.report.contact_sheet import sheet
-from robustcnn.runs.folder import Say, folder_of, made_up, provenance
+from robustcnn.runs.folder import Say, folder_of, made_up, told
 from robustcnn.runs.pretrain_config import PRETRAINING, PretrainConfig
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
 from robustcnn.train.gan import checkpoint as gan_checkpoint
@@ -108,7 +108,7 @@ def named(config: PretrainConfig) -> PretrainConfig:
 
 def _introduce(tracker: Tracker, config: PretrainConfig, data: ResidentDataset, device: torch.device) -> None:
     tracker.config(to_plain(config))
-    tracker.tags(provenance() | {"device": str(device), "seed": config.fit.seed, "kind": "pre-training"})
+    tracker.tags(told() | {"device": str(device), "seed": config.fit.seed, "kind": "pre-training"})
     tracker.data(data, "training")
 
 

@@ -16,7 +16,7 @@ from robustcnn.data.balance import balanced, class_weights
 from robustcnn.data.registry import Splits, load
 from robustcnn.evaluate import score
 from robustcnn.models import PixelModel, checkpoint
-from robustcnn.runs.folder import Say, folder_of, made_up, provenance
+from robustcnn.runs.folder import Say, folder_of, made_up, told
 from robustcnn.runs.told import tell_training
 from robustcnn.runs.train_config import TRAINING, TrainConfig
 from robustcnn.runs.warm_start import INIT_FROM, Beginning, begin
@@ -96,7 +96,7 @@ def _tracker(config: TrainConfig, folder: Path, say: Say) -> Tracker:
 def _introduce(tracker: Tracker, config: TrainConfig, splits: Splits, device: torch.device) -> None:
     """Tell the tracker what is about to be run."""
     tracker.config(to_plain(config))
-    tracker.tags(provenance() | {"device": str(device), "seed": config.fit.seed, "verdict": "not evaluated"})
+    tracker.tags(told() | {"device": str(device), "seed": config.fit.seed, "verdict": "not evaluated"})
     for context, part in zip(splits._fields, splits, strict=True):
         tracker.data(part, context)
 

@@ -4,15 +4,18 @@ tracker        what a run may say: Tracker, NullTracker
 spooled        the tracker of a real run: words become records ...
 records        ... which are these,
 names          with names that MLflow takes,
+origin, note   who made the run, and its description,
 spool          appended to a file in the run's folder, the truth;
 refused        what MLflow will never take, set aside;
 outbox         what happens when disk or server fail
 uploader       starts a process beside the run, which is
 __main__       this, and runs
-mlflow_tracker sync(): the spool's view in MLflow; all that writes to it
-fetch          a checkpoint that MLflow holds, brought here
-place          where that view is, and how far it goes
+mlflow_tracker sync(): the spool's view in MLflow; all that writes to it, with
+shown          pictures, tables and data sets, and
+view           the columns and charts that the page on all runs opens with
+place          where that is, and how far it goes
 fetch          brings a checkpoint back from there
+promote        the most robust run as a registered model
 server, links  the web page on it
 evaluator      our judge inside mlflow.models.evaluate
 """
@@ -24,6 +27,8 @@ from robustcnn.tracking.place import PLACE as PLACE
 from robustcnn.tracking.place import Place as Place
 from robustcnn.tracking.place import Store as Store
 from robustcnn.tracking.place import read_place as read_place
+from robustcnn.tracking.promote import Promoted as Promoted
+from robustcnn.tracking.promote import promote as promote
 from robustcnn.tracking.refused import REFUSED as REFUSED
 from robustcnn.tracking.refused import refused as refused
 from robustcnn.tracking.server import serve as serve

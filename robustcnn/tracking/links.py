@@ -1,4 +1,4 @@
-"""Links into MLflow's web page, which by itself opens on a page about language models."""
+"""Links into MLflow's web page: its side about model training, which by itself it does not open on."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
+
+from robustcnn.tracking.view import VIEW
+
+SIDE = "workflowType=machine_learning"
+ROBUST = "metrics.`robust_accuracy`"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,11 +25,20 @@ class Links:
     """Ids."""
 
     @property
+    def table(self) -> str:
+        """All runs of the experiment, the most robust first, with the columns and charts that matter."""
+        return f"{self._runs}&viewStateShareKey={VIEW}"
+
+    @property
+    def _runs(self) -> str:
+        return f"{self.base}/#/experiments/{quote(self.experiment)}/runs?{SIDE}"
+
+    @property
     def charts(self) -> str:
         """Every metric of these runs, side by side; of all the experiment's when there are none."""
         these = f"attributes.run_id IN ({', '.join(map(repr, self.runs))})"
-        chosen = f"&searchFilter={quote(these)}" if self.runs else ""
-        return f"{self.base}/#/experiments/{quote(self.experiment)}/runs?compareRunsMode=CHART{chosen}"
+        chosen = f"&searchFilter={quote(these)}&orderByKey={quote(ROBUST)}&orderByAsc=false" if self.runs else ""
+        return f"{self._runs}&compareRunsMode=CHART{chosen}"
 
     @property
     def comparison(self) -> str:

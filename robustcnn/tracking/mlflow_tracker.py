@@ -27,9 +27,11 @@ from robustcnn.tracking.records import Opening, Record
 from robustcnn.tracking.refused import is_refusal, set_aside
 from robustcnn.tracking.shown import dataset_input, send_picture, send_table
 from robustcnn.tracking.spool import Spool
+from robustcnn.tracking.view import set_view
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
 
 T = TypeVar("T")
 LOCK = "tracking.lock"
@@ -116,6 +118,7 @@ def _connect(folder: Path, opening: Opening) -> tuple[MlflowClient, Place]:
         client = MlflowClient(store.uri)
         if not place.run_id:
             experiment = _experiment(client, opening)
+            set_view(client, experiment)
             place = replace(place, experiment_id=experiment, run_id=_run(client, experiment, opening))
             write_place(folder, place)
     return client, place
@@ -177,7 +180,7 @@ def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def _send_heavy(client: MlflowClient, folder: Path, place: Place, record: Record) -> None:
     path = folder / record.file
     if record.what == "model":
-        _send_model(client, folder, place)
+        send_model(client, folder, place)
     elif record.status == "RUNNING":
         client.update_run(place.run_id, record.status)
     elif record.status:
@@ -194,7 +197,7 @@ def _send_heavy(client: MlflowClient, folder: Path, place: Place, record: Record
         print(f"passed over {path}: a newer file has taken its place", file=sys.stderr)  # noqa: T201
 
 
-def _send_model(client: MlflowClient, folder: Path, place: Place) -> None:
+def send_model(client: MlflowClient, folder: Path, place: Place) -> LoggedModel:
     """An export of the best weights, in a model of MLflow's own that is made once and filled as often as need be."""
     from mlflow.entities import LoggedModelOutput
 
@@ -210,6 +213,7 @@ def _send_model(client: MlflowClient, folder: Path, place: Place) -> None:
     told = client.get_run(place.run_id).outputs.model_outputs
     if model.model_id not in [each.model_id for each in told]:
         client.log_outputs(place.run_id, [LoggedModelOutput(model.model_id, 0)])
+    return model
 
 
 def _export(folder: Path, target: Path) -> None:

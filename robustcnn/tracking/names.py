@@ -21,7 +21,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustcnn.core.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
@@ -98,7 +98,9 @@ def headline_points(report: RobustnessReport, ball: Ball | None = None) -> tuple
         plain |= {"eps": told.eps, "robust_f1": told.worst.f1_macro, "robust_auc": told.worst.auc}
         shares["robust_accuracy"] = told.robust
     found = [Point(key=key, value=value) for key, value in plain.items() if value is not None]
-    return (*found, *(point for key, share in shares.items() for point in _with_interval(key, share)))
+    points = (*found, *(point for key, share in shares.items() for point in _with_interval(key, share)))
+    # MLflow's tables show every digit there is.
+    return tuple(replace(point, value=float(f"{point.value:.4g}")) for point in points)
 
 
 def headline_threat(report: RobustnessReport, ball: Ball | None) -> ThreatScore | None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from robustcnn.train.gan.metrics import GanMetrics
 
 EXPERIMENT = "robustcnn"
-STRENGTH = "robustcnn.strength"
+STRENGTH = "mlflow.robustcnn.strength"
+"""How far the evaluation went that the headline is of; MLflow's pages show no tag of this beginning."""
 NOTE = "mlflow.note.content"
 
 

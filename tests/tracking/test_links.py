@@ -15,8 +15,9 @@ def query(link: str) -> dict[str, object]:
 
 
 def test_charts_show_the_chosen_runs_or_all() -> None:
-    charts = "http://127.0.0.1:5000/#/experiments/7/runs?compareRunsMode=CHART"
-    assert unquote(LINKS.charts) == f"{charts}&searchFilter=attributes.run_id IN ('a1', 'b2')"
+    charts = "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    chosen = "&searchFilter=attributes.run_id IN ('a1', 'b2')&orderByKey=metrics.`robust_accuracy`&orderByAsc=false"
+    assert unquote(LINKS.charts) == charts + chosen
     assert Links(base="http://127.0.0.1:5000", experiment="7").charts == charts
 
 

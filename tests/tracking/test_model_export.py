@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
 import torch
+from tracked import report
 
 from robustcnn import FitConfig, build, fit
+from robustcnn.core.results import Share
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import checkpoint
-from robustcnn.tracking import PLACE, SpooledTracker, read_place, sync
+from robustcnn.tracking import PLACE, SpooledTracker, promote, read_place, sync
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone"), pytest.mark.filterwarnings("ignore")]
 
@@ -70,3 +76,36 @@ def test_the_checkpoint_in_mlflow_loads_as_it_is(folder: Path, tmp_path: Path) -
     MlflowClient(place.tracking_uri).download_artifacts(place.run_id, "checkpoint", str(tmp_path))
     ours, theirs = (checkpoint.load(each).state_dict() for each in (folder, tmp_path / "checkpoint"))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_most_robust_run_is_the_champion_and_opens_in_a_process_without_us(folder: Path, tmp_path: Path) -> None:
+    weaker = folder.with_name("two")
+    shutil.copytree(folder, weaker)
+    for name in (PLACE, "tracking.jsonl", "tracking.lock"):
+        (weaker / name).unlink(missing_ok=True)
+    asked = report().threats[1]
+    for place, hits in ((folder, 60), (weaker, 40)):
+        with SpooledTracker(place, say=lambda _: None) as tracker:
+            tracker.report(replace(report(), threats=(replace(asked, robust=Share.of(hits, 100)),)))
+        sync(place)
+    promoted = promote([weaker, folder], name="reader")
+    assert (promoted.folder, promoted.robust_accuracy) == (folder, 0.6)
+    images = torch.rand(3, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    numpy.save(tmp_path / "images.npy", images.numpy())
+    place = read_place(folder)
+    assert place is not None
+    code = (
+        "import sys; sys.modules['robustcnn'] = None\n"
+        "import mlflow, numpy\n"
+        f"mlflow.set_tracking_uri({place.tracking_uri!r})\n"
+        f"answers = mlflow.pyfunc.load_model('models:/reader@champion').predict(numpy.load('images.npy'))\n"
+        "numpy.save('answers.npy', answers)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    with torch.no_grad():
+        numpy.testing.assert_allclose(numpy.load(tmp_path / "answers.npy"), checkpoint.load(folder)(images), atol=1e-6)
+
+
+def test_a_run_is_promoted_only_on_a_measurement_that_counts(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no run here was evaluated"):
+        promote([folder], name="reader")
