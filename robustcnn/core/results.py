@@ -29,6 +29,8 @@ class EpochMetrics:
     """Under PGD of ten steps, on a part of the validation set; None where nothing was attacked."""
     fgsm_accuracy: float | None = None
     """Under FGSM, on the same part."""
+    certified_accuracy: float | None = None
+    """Proven by interval bounds, on the same part; None where no bounds are trained."""
 
     @property
     def train_over_valid(self) -> float:
@@ -49,7 +51,8 @@ class EpochMetrics:
         )
         if self.robust_accuracy is None or self.fgsm_accuracy is None:
             return row
-        return f"{row:<88}  PGD {100 * self.robust_accuracy:6.2f}%  FGSM {100 * self.fgsm_accuracy:6.2f}%"
+        row = f"{row:<88}  PGD {100 * self.robust_accuracy:6.2f}%  FGSM {100 * self.fgsm_accuracy:6.2f}%"
+        return row if self.certified_accuracy is None else f"{row}  proven {100 * self.certified_accuracy:6.2f}%"
 
 
 HEADER = "epoch  train loss  valid loss  train/valid  valid acc  learn. rate   images/s    time"

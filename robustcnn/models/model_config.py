@@ -13,7 +13,7 @@ class ModelConfig:
     """A network by name; an option that is not given is as in the paper that proposed the network."""
 
     name: str = "bncnn"
-    """logistic, mlp, maxout, lenet5, smallcnn, bncnn, facecnn, alexnet, vgg11, vgg16, googlenet, resnet18,
+    """logistic, mlp, maxout, lenet5, smallcnn, bncnn, facecnn, stridedcnn, alexnet, vgg11, vgg16, googlenet, resnet18,
     preactresnet18, wideresnet28-10 or dcgan (a discriminator's trunk with a linear layer)."""
     dropout: float | tuple[float, ...] | None = None
     """Share of the units that training drops, in [0, 1); several: one a place; 0 switches off the paper's own."""
@@ -31,6 +31,9 @@ class ModelConfig:
     """Class scores are minus the squared distances to fixed codes of +1 and -1 (lenet5)."""
     single_logit: bool = False
     """Two classes by one output z: the logits are [0, z], so that cross-entropy is binary cross-entropy."""
+
+    narrow_init: bool = False
+    """Start from small weights, with which interval bounds stay close: for training that certifies."""
 
     def __post_init__(self) -> None:
         if self.hidden is not None:
@@ -51,7 +54,7 @@ class ModelConfig:
 
     @property
     def given(self) -> dict[str, object]:
-        """The options that differ from their defaults, `name` and `single_logit` left out."""
+        """The options of the architecture that differ from their defaults."""
         values = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         asked = {name: value for name, (value, default) in values.items() if value != default}
-        return {name: value for name, value in asked.items() if name not in ("name", "single_logit")}
+        return {name: value for name, value in asked.items() if name not in ("name", "single_logit", "narrow_init")}

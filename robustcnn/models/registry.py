@@ -24,7 +24,7 @@ from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.pretrained import PREFIX, network
 from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
-from robustcnn.models.small import bncnn, facecnn, smallcnn
+from robustcnn.models.small import bncnn, facecnn, smallcnn, stridedcnn
 from robustcnn.models.vgg import vgg
 
 
@@ -51,6 +51,7 @@ MODELS: dict[str, Architecture] = {
     "smallcnn": Architecture(smallcnn, smallest=4),
     "bncnn": Architecture(bncnn),
     "facecnn": Architecture(facecnn, smallest=15),
+    "stridedcnn": Architecture(stridedcnn, smallest=4),
     "alexnet": Architecture(alexnet, smallest=15),
     "vgg11": Architecture(partial(vgg, (1, 1, 2, 2, 2)), smallest=16),
     "vgg16": Architecture(partial(vgg, (2, 2, 3, 3, 3)), smallest=16),
@@ -83,7 +84,7 @@ def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None,
         return PixelModel(net, spec, config)
     if shares is not None:
         place_dropout(net, shares, name=config.name)
-    initialise(net, config.activation or architecture.options.get("activation"))
+    initialise(net, config.activation or architecture.options.get("activation"), narrow=config.narrow_init)
     return PixelModel(net, spec, config)
 
 

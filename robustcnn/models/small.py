@@ -1,4 +1,4 @@
-"""The three small convolutional networks of most experiments here."""
+"""The small convolutional networks of most experiments here."""
 
 from __future__ import annotations
 
@@ -90,3 +90,22 @@ def facecnn(
     units = scaled(256, width)
     hidden = linear_block(flat_features(nn.Sequential(*layers), spec), units, dropout=dropout, activation=activation)
     return nn.Sequential(*layers, nn.Flatten(), dropout_layer(dropout), hidden, nn.Linear(units, outputs))
+
+
+def stridedcnn(
+    spec: ImageSpec,
+    outputs: int,
+    *,
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    activation: ActivationName = "relu",
+    width: float = 1.0,
+) -> nn.Module:
+    """Two 4x4 convolutions of stride 2 and two linear layers: small maps and no pooling, for bounds to stay close."""
+    maps1, maps2, units = (scaled(count, width) for count in (32, 64, 256))
+    features = nn.Sequential(
+        conv_block(spec.channels, maps1, 4, stride=2, padding=1, batch_norm=batch_norm, activation=activation),
+        conv_block(maps1, maps2, 4, stride=2, padding=1, batch_norm=batch_norm, activation=activation),
+    )
+    hidden = linear_block(flat_features(features, spec), units, dropout=dropout, activation=activation)
+    return nn.Sequential(*features, nn.Flatten(), hidden, nn.Linear(units, outputs))

@@ -12,6 +12,7 @@ from robustcnn.data.augment.policy import Augment
 from robustcnn.data.registry import DataConfig
 from robustcnn.models import ModelConfig
 from robustcnn.models.dcgan import DcganConfig
+from robustcnn.runs.certified_presets import CERTIFIED
 from robustcnn.runs.pretrain_config import PretrainConfig
 from robustcnn.runs.train_config import TrainConfig
 from robustcnn.train import Adversarial, Fast, FitConfig, OptimConfig, Standard, Trades
@@ -265,6 +266,7 @@ PRESETS = {
         says="the same by TRADES with perturbed weights",
         config=_cifar10(Trades(threat=_linf(8 / 255), steps=10, step_size=2 / 255), epochs=60, awp=0.005),
     ),
+    **{name: Preset(says=says, config=config) for name, (says, config) in CERTIFIED.items()},
 }
 
 GAN_PRESETS = {

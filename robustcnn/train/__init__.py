@@ -9,6 +9,9 @@ from robustcnn.train.loop import fit as fit
 from robustcnn.train.objectives.adversarial import Adversarial as Adversarial
 from robustcnn.train.objectives.adversarial import Fast as Fast
 from robustcnn.train.objectives.adversarial import Mixture as Mixture
+from robustcnn.train.objectives.certified import CrownIbp as CrownIbp
+from robustcnn.train.objectives.certified import Ibp as Ibp
+from robustcnn.train.objectives.certified import Sabr as Sabr
 from robustcnn.train.objectives.free import Free as Free
 from robustcnn.train.objectives.standard import Standard as Standard
 from robustcnn.train.objectives.trades import Mart as Mart

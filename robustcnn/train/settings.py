@@ -11,13 +11,14 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
 from robustcnn.train.freezing import check_freeze
 from robustcnn.train.objectives.adversarial import Adversarial, Fast, Mixture
+from robustcnn.train.objectives.certified import CrownIbp, Ibp, Sabr
 from robustcnn.train.objectives.free import Free
 from robustcnn.train.objectives.standard import Standard
 from robustcnn.train.objectives.trades import Mart, Trades
 from robustcnn.train.optimisation.optim import OptimConfig
 from robustcnn.train.watch import OnOverfitting
 
-AnyObjective = Standard | Adversarial | Mixture | Fast | Free | Trades | Mart
+AnyObjective = Standard | Adversarial | Mixture | Fast | Free | Trades | Mart | Ibp | CrownIbp | Sabr
 OBJECTIVES: dict[str, type[AnyObjective]] = {kind.name: kind for kind in get_args(AnyObjective)}
 
 
@@ -53,8 +54,8 @@ class FitConfig:
     patience: int | None = None
     """Stop when the monitored metric has not improved for so many epochs."""
     monitor: str = "auto"
-    """The recorded metric that picks the best epoch and stops early; `auto` is robust_accuracy where an adversarial
-    objective is watched, else valid_loss."""
+    """The recorded metric that picks the best epoch and stops early; `auto` is certified_accuracy where the
+    objective is about bounds, robust_accuracy where another one against attacks is watched, else valid_loss."""
     seed: int = 0
     """Of the initial weights, the order of examples, augmentation and dropout."""
 
@@ -83,12 +84,22 @@ class FitConfig:
             )
         if self.monitor not in ("auto", *MONITORS):
             raise ValueError(f"unknown monitor {self.monitor!r}{did_you_mean(self.monitor, ('auto', *MONITORS))}")
-        if self.monitor in ("robust_accuracy", "fgsm_accuracy") and self.watched is None:
+        if self.monitor == "certified_accuracy" and not self.certifies:
+            raise ValueError(
+                f"monitor 'certified_accuracy' needs an objective about bounds, got {self.objective.name} "
+                "(known: ibp, crown-ibp, sabr)"
+            )
+        if self.monitor in ("robust_accuracy", "fgsm_accuracy", "certified_accuracy") and self.watched is None:
             raise ValueError(
                 f"monitor {self.monitor!r} needs an adversarial objective and watch above 0 "
                 f"(known: {', '.join(OBJECTIVES)})"
             )
 
+        if self.on_overfitting == "rollback" and self.certifies:
+            raise ValueError(
+                f"on_overfitting 'rollback' is for training against attacks, {self.objective.name} is about bounds "
+                "(leave it at warn)"
+            )
         if self.on_overfitting == "rollback" and self.watched is not None and self.monitored != "robust_accuracy":
             raise ValueError(
                 f"on_overfitting 'rollback' goes back to the most robust epoch: monitor must be robust_accuracy, got "
@@ -101,8 +112,15 @@ class FitConfig:
         return getattr(self.objective, "threat", None) if self.watch else None
 
     @property
+    def certifies(self) -> bool:
+        """Whether bounds are trained, and then counted after every epoch."""
+        return getattr(self.objective, "certifies", False)
+
+    @property
     def monitored(self) -> str:
         """What `monitor` comes to."""
         if self.monitor != "auto":
             return self.monitor
-        return "valid_loss" if self.watched is None else "robust_accuracy"
+        if self.watched is None:
+            return "valid_loss"
+        return "certified_accuracy" if self.certifies else "robust_accuracy"

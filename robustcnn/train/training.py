@@ -97,6 +97,7 @@ class Training:
                 seconds=time.perf_counter() - start,
                 robust_accuracy=watched and watched.robust,
                 fgsm_accuracy=watched and watched.fgsm,
+                certified_accuracy=watched and watched.certified,
             )
             if not math.isfinite(scores.loss):
                 raise _diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate)
@@ -119,7 +120,8 @@ class Training:
         return not best or is_better(name, getattr(metrics, name), best[-1])
 
     def _has_collapsed(self, epochs: int | None = None) -> bool:
-        return has_collapsed(self.history[:epochs], self.train.spec.num_classes)
+        # Bounds cannot be fooled, and say nothing before eps has grown.
+        return not self.config.certifies and has_collapsed(self.history[:epochs], self.train.spec.num_classes)
 
     @property
     def _collapses(self) -> int:
@@ -192,7 +194,7 @@ def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision)
         return None
     count = min(config.watch, len(validation))
     part = validation.sample(count, generator=seeded(derived_seed(config.seed, "watch")))
-    return Watch(part, config.watched, precision=precision)
+    return Watch(part, config.watched, precision=precision, certifies=config.certifies)
 
 
 def _check(

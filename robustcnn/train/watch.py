@@ -11,6 +11,7 @@ from torch import nn
 from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.craft import craft
 from robustcnn.attacks.gradient import FGSM, PGD
+from robustcnn.certify import certified
 from robustcnn.core.results import EpochMetrics
 from robustcnn.core.runtime import Precision, seeded
 from robustcnn.core.threat import ThreatModel
@@ -39,16 +40,26 @@ class Watched(NamedTuple):
     robust: float
     """Under PGD of ten steps."""
     fgsm: float
+    certified: float | None = None
+    """Proven by interval bounds."""
 
 
 class Watch:
     """The examples that are attacked after every epoch."""
 
-    def __init__(self, data: ResidentDataset, threat: ThreatModel, *, precision: Precision) -> None:
-        self.data, self.threat, self.precision = data, threat, precision
+    def __init__(
+        self, data: ResidentDataset, threat: ThreatModel, *, precision: Precision, certifies: bool = False
+    ) -> None:
+        self.data, self.threat, self.precision, self.certifies = data, threat, precision, certifies
 
     def __call__(self, model: nn.Module) -> Watched:
-        return Watched(*(self._accuracy(model, attack) for attack in (PGD(steps=10, stop=True), FGSM(stop=True))))
+        robust, fgsm = (self._accuracy(model, attack) for attack in (PGD(steps=10, stop=True), FGSM(stop=True)))
+        return Watched(robust, fgsm, self._certified(model) if self.certifies else None)
+
+    def _certified(self, model: nn.Module) -> float:
+        images = as_pixels(self.data.images)
+        proven = certified(model, images, self.data.labels, self.threat, method="interval")
+        return float(proven.double().mean())
 
     def _accuracy(self, model: nn.Module, attack: GradientAttack) -> float:
         images = as_pixels(self.data.images)

@@ -74,6 +74,22 @@ class L1(Norm):
     def plane_moves(self, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
         return greedy(weight, room, need)
 
+    def greatest_gain(self, slope: Tensor, room: Tensor, radius: Radius) -> Tensor:
+        """By duality: m radius + the sum of room (slope - m)+, for any m >= 0."""
+        high = slope.amax(-1, keepdim=True)
+        low, least = torch.zeros_like(high), (slope * room).sum(-1, keepdim=True).minimum(high * radius)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            value = middle * radius + (room * (slope - middle).clamp_min(0)).sum(-1, keepdim=True)
+            least = least.minimum(value)
+            too_small = (room * (slope > middle)).sum(-1, keepdim=True) > radius
+            low, high = torch.where(too_small, middle, low), torch.where(too_small, high, middle)
+        return least
+
+
+_HALVINGS = 16
+"""Of the search for the closest bound; every m gives a true one."""
+
 
 def _soft(size: Tensor, room: Tensor, shrinkage: Tensor) -> Tensor:
     return (size - shrinkage).clamp_min_(0).minimum(room)

@@ -54,6 +54,26 @@ class L2(Norm):
     def plane_moves(self, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
         return along(weight, weight, room, need)
 
+    def greatest_gain(self, slope: Tensor, room: Tensor, radius: Radius) -> Tensor:
+        """By weak duality: for each multiplier m > 0, the sum of max_t (slope t - m t^2 / 2), plus m radius^2 / 2."""
+        tiny = torch.finfo(slope.dtype).tiny ** 0.5
+        square = torch.as_tensor(radius, dtype=slope.dtype, device=slope.device).square()
+        least = (slope * room).sum(-1, keepdim=True)
+        multiplier = (slope.square().sum(-1, keepdim=True) / square.clamp_min(tiny)).sqrt().clamp_min(tiny)
+        for _ in range(_MULTIPLIERS):
+            moved = (slope / multiplier).minimum(room)
+            value = (slope * moved - multiplier * moved.square() / 2).sum(-1, keepdim=True) + multiplier * square / 2
+            least = least.minimum(value)
+            free = moved < room
+            left = square - (room.square() * ~free).sum(-1, keepdim=True)
+            wanted = ((slope.square() * free).sum(-1, keepdim=True) / left.clamp_min(tiny)).sqrt()
+            multiplier = torch.where((left > 0) & (wanted > 0), wanted, multiplier / 2).clamp_min(tiny)
+        return least
+
+
+_MULTIPLIERS = 8
+"""Rounds of the search for the one that gives the closest bound; every one gives a true one."""
+
 
 def _rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:
     """A radius that, whatever the rounding of sums and of single pixels, does not end up above eps."""

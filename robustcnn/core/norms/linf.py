@@ -38,7 +38,7 @@ class Stripes:
 class Linf(Norm):
     """The largest change of a pixel."""
 
-    name, order, grey_levels, largest = "linf", math.inf, True, 1.0
+    name, order, grey_levels, largest, box_shaped = "linf", math.inf, True, 1.0, True
     windows = Stripes()
 
     def usual_eps(self, data: str, channels: int) -> float:  # noqa: ARG002

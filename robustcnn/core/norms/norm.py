@@ -53,6 +53,8 @@ class Norm(ABC):
     """Whether people count its eps in grey levels, such as 8/255."""
     largest: ClassVar[float] = math.inf
     """The greatest eps that means anything for pixels in [0, 1]."""
+    box_shaped: ClassVar[bool] = False
+    """Whether the ball is a box: every pixel is free of the others."""
     windows: ClassVar[Windows | None] = None
     """None where the Square attack has none."""
 
@@ -104,6 +106,14 @@ class Norm(ABC):
         All are at least 0, weight and room (N, pixels), need (N,); where the need cannot be met, every pixel of weight
         goes as far as it can.
         """
+
+    def greatest_gain(self, slope: Tensor, room: Tensor, radius: Radius) -> Tensor:  # noqa: ARG002
+        """At least max sum(slope * moves) over moves of this norm within the radius, 0 <= moves <= room.
+
+        Slope and room are at least 0, (..., pixels); the radius broadcasts against (..., 1), which is what is given.
+        What is said here holds for every norm in which no pixel moves further than the radius.
+        """
+        return (slope * room).sum(-1, keepdim=True)
 
 
 def fraction(eps: float) -> str:

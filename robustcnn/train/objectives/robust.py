@@ -66,7 +66,7 @@ class Attacked(Robust, ABC):
     """An objective on attacked pictures; each kind says how they are made and what the loss on them is."""
 
     def begin(self, stage: Stage) -> Scorer:
-        return _Crafting(self, stage)
+        return Crafting(self, stage)
 
     @abstractmethod
     def craft(
@@ -79,7 +79,7 @@ class Attacked(Robust, ABC):
         """One value an example; the model is in training mode."""
 
 
-class _Crafting:
+class Crafting:
     """One epoch of an objective on attacked pictures, with a fast view that follows the weights."""
 
     def __init__(self, objective: Attacked, stage: Stage) -> None:
@@ -88,12 +88,13 @@ class _Crafting:
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:
         threat = self.objective.threat_at(progress)
-        adversarial = self._craft(images, labels, threat, generator) if threat.eps else images
+        adversarial = self.craft(images, labels, threat, generator) if threat.eps else images
         batch = Batch(images, adversarial, labels, threat, generator)
         return lambda model: self.objective.loss(model, batch)
 
     @torch.no_grad()
-    def _craft(self, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+    def craft(self, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
+        """Adversarial images, from the weights as they are now."""
         view = self.live_view.view()
         if self.live_view.is_fast:
             return self.objective.craft(view, images, labels, threat, generator)
