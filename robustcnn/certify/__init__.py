@@ -3,4 +3,4 @@
 from robustcnn.certify.bounds import Method as Method
 from robustcnn.certify.bounds import bounds as bounds
 from robustcnn.certify.bounds import certified as certified
-from robustcnn.certify.layers import NoLowerBound as NoLowerBound
+from robustcnn.certify.layer import NoLowerBound as NoLowerBound

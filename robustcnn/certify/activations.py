@@ -169,14 +169,14 @@ class Largest(Bent):
         (spread,) = transposed(
             lambda values: self.groups(values, 0.0).gather(-1, chosen).squeeze(-1), rows.flatten(0, 1), [shape]
         )
-        return spread.unflatten(0, rows.shape[:2])
+        return spread.view(*rows.shape[:2], *shape)
 
     def _chosen(self, box: Box) -> Tensor:
         return self.groups(box.low, -torch.inf).argmax(-1, keepdim=True)
 
 
 def pooling_windows(
-    kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], ceil: bool
+    kernel: list[int], stride: list[int], padding: list[int], dilation: list[int], ceil: bool
 ) -> Callable[[Tensor, float], Tensor]:
     """For `Largest`: the windows of a max-pooling layer."""
 
@@ -192,7 +192,7 @@ def pooling_windows(
         padded = F.pad(values, (padding[1], right, padding[0], bottom), value=outside)
         # A lowered window may end before the map does.
         padded = padded[:, :, : reach[0], : reach[1]]
-        windows = F.unfold(padded, kernel, dilation, 0, stride)
+        windows = F.unfold(padded, tuple(kernel), tuple(dilation), 0, tuple(stride))
         return windows.reshape(len(values), values.shape[1], -1, *sizes).movedim(2, -1)
 
     return groups

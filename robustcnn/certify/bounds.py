@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import check_batch
 from robustcnn.certify.crown import enclosed, tightened
 from robustcnn.certify.graph import trace
-from robustcnn.certify.layers import NoLowerBound
+from robustcnn.certify.layer import NoLowerBound
 from robustcnn.certify.network import EXACT, Rounding
 from robustcnn.certify.operations import Box
 from robustcnn.certify.region import Region
@@ -26,7 +26,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 STEPS = 20
 """Of alpha-CROWN's search for slopes."""
 PROOF, SEARCH = torch.float64, torch.float32
-"""What margins are worked out in, so that our own rounding errors are small beside the model's; and what inner layers are."""
+"""Precisions: of margins, where our own rounding errors are small beside the model's, and of the search for bounds."""
 PROBE = 4
 """Images on which the graph has to agree with the model."""
 
@@ -138,7 +138,7 @@ class Prover:
         least, most = torch.stack(self.labels.aminmax()).tolist()
         if least < 0 or most >= logits.shape[1]:
             raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, got {least}..{most}")
-        return logits.shape[1]
+        return int(logits.shape[1])
 
 
 def margin_rows(logits: Tensor, labels: Tensor) -> Tensor:

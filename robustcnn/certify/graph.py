@@ -1,4 +1,4 @@
-"""A model as a graph of layers that bounds are known of, traced with torch.fx (by torch.export, which follows shapes)."""
+"""A model as a graph of layers that bounds are known of, traced with torch.fx by way of torch.export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.export.graph_signature import InputKind
 from torch.fx import Node
 
-from robustcnn.certify.layers import BUILDERS, Layer, NoLowerBound
+from robustcnn.certify.layer import Layer, NoLowerBound
+from robustcnn.certify.layers import BUILDERS
 from robustcnn.certify.network import Network
 from robustcnn.certify.operations import Operation
 from robustcnn.core.runtime import evaluating
@@ -47,7 +48,7 @@ class Traced:
                 arguments = torch.fx.node.map_arg((node.args, node.kwargs), lambda each: found[each.name])
                 found[node.name] = node.target(*arguments[0], **arguments[1])  # type: ignore[operator]
             elif node.target is operator.getitem and node.args[1] == 0:
-                places[node.name] = places[node.args[0].name]  # type: ignore[union-attr]
+                places[node.name] = places[node.all_input_nodes[0].name]
             elif str(node.target) != _SIZE:
                 layer = Layer(node, places, found)
                 operations += BUILDERS[str(node.target)](layer, len(operations)) or []
@@ -114,7 +115,7 @@ def _check(nodes: tuple[Node, ...], images: str) -> None:
                 raise NoLowerBound(f"the model draws random numbers ({node.target})")
             continue
         reached.add(node.name)
-        if str(node.target) == _SIZE or node.target is operator.getitem and node.args[1] == 0:
+        if str(node.target) == _SIZE or (node.target is operator.getitem and node.args[1] == 0):
             continue
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise NoLowerBound(f"the model draws random numbers ({node.target})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,59 +12,8 @@ from torch import Tensor
 from torch.fx import Node
 
 from robustcnn.certify.activations import Convex, Largest, Rectifier, Tanh, pooling_windows
+from robustcnn.certify.layer import Layer, NoLowerBound, constant_of, pair
 from robustcnn.certify.operations import Convolution, Dense, Moving, Operation, Scaling, Sum
-
-
-class NoLowerBound(ValueError):
-    """Nothing can be proven of this model."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"no lower bound: {why}")
-
-
-class Layer:
-    """One node of the traced graph, with its arguments as far as they are known."""
-
-    def __init__(self, node: Node, places: Mapping[str, int], found: Mapping[str, Any]) -> None:
-        self.node, self.places, self.found = node, places, found
-        self.place: int | None = None
-        """Set where the layer does nothing: it is then the node that it reads."""
-        schema = node.target._schema  # type: ignore[union-attr]
-        given = dict(zip([each.name for each in schema.arguments], node.args, strict=False)) | node.kwargs
-        self.arguments = {
-            each.name: given.get(each.name, each.default_value if each.has_default_value() else None)
-            for each in schema.arguments
-        }
-
-    def __getitem__(self, name: str) -> Any:
-        """An argument; None for one that depends on the images."""
-        return torch.fx.node.map_arg(self.arguments[name], lambda each: self.found.get(each.name))
-
-    def is_image(self, name: str) -> bool:
-        """Whether this argument depends on the images."""
-        each = self.arguments[name]
-        return isinstance(each, Node) and each.name in self.places
-
-    def source(self, name: str = "") -> int:
-        """The node that the argument, or the only input, comes from."""
-        node = (
-            self.arguments[name]
-            if name
-            else next(each for each in self.node.all_input_nodes if each.name in self.places)
-        )
-        return self.places[node.name]
-
-    def refuse(self, why: str) -> NoLowerBound:
-        return NoLowerBound(f"no bound is known of {self.node.target} {why}")
-
-    @property
-    def shape(self) -> torch.Size:
-        """Of the only input, a batch of whatever size."""
-        shape: torch.Size = (
-            next(each for each in self.node.all_input_nodes if each.name in self.places).meta["val"].shape
-        )
-        return shape
-
 
 Built = list[Operation] | None
 Builder = Callable[[Layer, int], Built]
@@ -85,7 +34,7 @@ def _convolution(layer: Layer, _: int) -> Built:
     if arguments.get("transposed"):
         raise layer.refuse("(transposed)")
     weight, kernel = layer["weight"], layer["weight"].shape[2:]
-    dilation, padding = _pair(layer["dilation"]), layer["padding"]
+    dilation, padding = pair(layer["dilation"]), layer["padding"]
     if isinstance(padding, str):
         reach = [spread * (width - 1) for spread, width in zip(dilation, kernel, strict=True)]
         if padding == "same" and any(each % 2 for each in reach):
@@ -96,8 +45,8 @@ def _convolution(layer: Layer, _: int) -> Built:
             (layer.source("input"),),
             weight,
             layer["bias"],
-            _pair(layer["stride"]),
-            _pair(padding),
+            pair(layer["stride"]),
+            pair(padding),
             dilation,
             layer["groups"],
         )
@@ -149,7 +98,7 @@ def _sum(layer: Layer, _: int) -> Built:
     image, constant, factor, times = (
         ("self", layer["other"], ours, theirs) if layer.is_image("self") else ("other", layer["self"], theirs, ours)
     )
-    offset = _constant(layer, constant) * times
+    offset = constant_of(layer, constant) * times
     return [Scaling((layer.source(image),), offset.new_tensor(factor), offset)]
 
 
@@ -158,14 +107,14 @@ def _scaling(layer: Layer, _: int) -> Built:
     if layer.is_image("other"):
         if layer.is_image("self") or "div" in str(layer.node.target):
             raise layer.refuse("of two values that depend on the image")
-        return [Scaling((layer.source("other"),), _constant(layer, layer["self"]), None)]
-    factor = _constant(layer, layer["other"])
+        return [Scaling((layer.source("other"),), constant_of(layer, layer["self"]), None)]
+    factor = constant_of(layer, layer["other"])
     return [Scaling((layer.source("self"),), 1 / factor if "div" in str(layer.node.target) else factor, None)]
 
 
 @_builds("neg.default")
 def _negative(layer: Layer, _: int) -> Built:
-    return [Scaling((layer.source(),), _constant(layer, -1.0), None)]
+    return [Scaling((layer.source(),), constant_of(layer, -1.0), None)]
 
 
 @_builds("relu.default")
@@ -203,16 +152,16 @@ def _tanh(layer: Layer, _: int) -> Built:
 
 @_builds("sigmoid.default")
 def _sigmoid(layer: Layer, place: int) -> Built:
-    half = _constant(layer, 0.5)
+    half = constant_of(layer, 0.5)
     # sigmoid(x) = tanh(x / 2) / 2 + 1/2.
     return [Scaling((layer.source(),), half, None), Tanh((place,)), Scaling((place + 1,), half, half)]
 
 
 @_builds("max_pool2d.default", "max_pool2d_with_indices.default")
 def _max_pool(layer: Layer, _: int) -> Built:
-    kernel = _pair(layer["kernel_size"])
-    stride = _pair(layer["stride"]) if layer["stride"] else kernel
-    windows = pooling_windows(kernel, stride, _pair(layer["padding"]), _pair(layer["dilation"]), layer["ceil_mode"])
+    kernel = pair(layer["kernel_size"])
+    stride = pair(layer["stride"]) if layer["stride"] else kernel
+    windows = pooling_windows(kernel, stride, pair(layer["padding"]), pair(layer["dilation"]), layer["ceil_mode"])
     return [Largest((layer.source(),), windows)]
 
 
@@ -239,7 +188,7 @@ def _moving(layer: Layer, _: int) -> Built:
 
 @_builds("cat.default")
 def _joined(layer: Layer, _: int) -> Built:
-    parts = layer.arguments["tensors"]
+    parts: list[Node] = list(layer.arguments["tensors"])  # type: ignore[arg-type]
     known = [each for each in parts if each.name not in layer.places]
     if any(layer.found[each.name].any() for each in known):
         raise layer.refuse("with constants other than 0")
@@ -249,7 +198,7 @@ def _joined(layer: Layer, _: int) -> Built:
 
 @_builds("zeros_like.default")
 def _zeros(layer: Layer, _: int) -> Built:
-    return [Scaling((layer.source(),), _constant(layer, 0.0), None)]
+    return [Scaling((layer.source(),), constant_of(layer, 0.0), None)]
 
 
 @_builds(
@@ -303,37 +252,17 @@ def _fan_in(layer: Layer) -> int:
     if not any(word in str(layer.node.target) for word in ("pool", "mean", "sum")):
         return 0
     if layer.arguments.get("kernel_size"):
-        return math.prod(_pair(layer["kernel_size"])) + 2
+        return math.prod(pair(layer["kernel_size"])) + 2
     before, after = (math.prod(int(size) for size in each[1:]) for each in (layer.shape, layer.node.meta["val"].shape))
     # Adaptive windows overlap by a pixel at each end.
     return -(-before // max(after, 1)) * 4 + 2
 
 
 def _alike(layer: Layer) -> None:
-    ours, theirs = (layer.arguments[name].meta["val"].shape for name in ("self", "other"))
+    ours, theirs = (layer.argument_node(name).meta["val"].shape for name in ("self", "other"))
     if ours != theirs:
         raise layer.refuse(f"of shapes {tuple(ours)[1:]} and {tuple(theirs)[1:]}")
 
 
-def _constant(layer: Layer, value: Tensor | float) -> Tensor:
-    """A constant that broadcasts against one example, of the weights' kind."""
-    after = layer.node.meta["val"]
-    known = [each for each in layer.found.values() if isinstance(each, Tensor) and each.is_floating_point()]
-    like = known[0] if known else torch.empty((), dtype=after.dtype, device=after.device)
-    tensor = value.to(like) if isinstance(value, Tensor) else like.new_tensor(float(value))
-    if tensor.ndim >= after.ndim:
-        if tensor.ndim > after.ndim or tensor.shape[0] != 1:
-            raise layer.refuse(f"with a constant of shape {tuple(tensor.shape)}")
-        tensor = tensor[0]
-    if math.prod(torch.broadcast_shapes(tensor.shape, after.shape[1:])) != math.prod(after.shape[1:]):
-        raise layer.refuse(f"with a constant of shape {tuple(tensor.shape)}")
-    return tensor
-
-
 def _step(leak: float) -> Callable[[Tensor], Tensor]:
     return lambda values: leak + (1 - leak) * (values > 0).to(values.dtype)
-
-
-def _pair(value: int | Sequence[int]) -> list[int]:
-    values = [value] if isinstance(value, int) else list(value)
-    return values * 2 if len(values) == 1 else values

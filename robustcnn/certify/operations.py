@@ -73,7 +73,7 @@ class Operation(ABC):
 
     @abstractmethod
     def size(self, boxes: Sequence[Box]) -> Tensor:
-        """The most that the terms of each output value may add up to, signs not heeded: what rounding errors scale with."""
+        """What the terms of each output value may add up to, signs not heeded: rounding errors are a share of it."""
 
     @abstractmethod
     def pull(self, rows: Tensor, boxes: Sequence[Box], slopes: Tensor | None) -> Pulled:
@@ -141,7 +141,7 @@ class Convolution(Affine):
 
     def adjoint(self, rows: Tensor, shapes: Sequence[torch.Size]) -> tuple[Tensor, ...]:
         size = (len(rows), *shapes[0])
-        pulled: Tensor = conv2d_input(size, self.weight, rows, self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
+        pulled: Tensor = conv2d_input(size, self.weight, rows, self.stride, self.padding, self.dilation, self.groups)
         return (pulled,)
 
     def _convolve(self, values: Tensor, weight: Tensor) -> Tensor:

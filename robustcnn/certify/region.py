@@ -11,6 +11,7 @@ from robustcnn.certify.operations import Box
 from robustcnn.core.norms import NORMS, Norm
 from robustcnn.core.threat import ThreatModel
 
+
 @dataclass(frozen=True, eq=False)
 class Region:
     """The points that a threat allows."""

@@ -1,4 +1,4 @@
-"""alpha-CROWN: the lower lines' slopes that bring the highest bounds (Xu et al. 2021); every slope gives a sound one."""
+"""alpha-CROWN: the lower lines whose slopes bring the highest bounds (Xu et al. 2021); all give sound ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small networks drawn at random from all layers that bounds are known of, and an adversary that looks for wrong bounds."""
+"""Small networks drawn at random from all layers that bounds are known of, and who looks for wrong bounds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks import PGD
 from robustcnn.certify.bounds import METHODS, Method, Prover
-from robustcnn.core.runtime import seeded
 from robustcnn.core.norms import NormName
+from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 
 CHANNELS, SIDE, CLASSES = 2, 8, 4

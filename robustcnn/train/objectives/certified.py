@@ -113,7 +113,7 @@ class Ibp(Certified):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CrownIbp(Certified):
-    """Linear bounds through layers bounded by intervals, which give way to intervals while eps grows (Zhang et al. 2020)."""
+    """Linear bounds through layers in intervals, which give way to intervals as eps grows (Zhang et al. 2020)."""
 
     linear: float = 0.0
     """Share of the linear bounds once eps is whole."""
@@ -137,7 +137,7 @@ class CrownIbp(Certified):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sabr(Certified):
-    """Interval bounds of a small box round what PGD found in the ball (Müller et al. 2023): less is given up for the proof."""
+    """Interval bounds of a small box round what PGD found in the ball (Müller et al. 2023)."""
 
     box: float = 0.5
     """Side of the small box as a share of the ball's; 1 is `ibp`."""
