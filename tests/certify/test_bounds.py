@@ -100,7 +100,8 @@ def test_nothing_is_changed_on_the_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lenet5", "smallcnn", "bncnn", "alexnet", "vgg11", "googlenet", "resnet18", "preactresnet18", "maxout", "dcgan"]
+    "name",
+    ["lenet5", "smallcnn", "bncnn", "alexnet", "vgg11", "googlenet", "resnet18", "preactresnet18", "maxout", "dcgan"],
 )
 def test_bounds_are_known_of_our_networks(name: str) -> None:
     torch.manual_seed(0)
