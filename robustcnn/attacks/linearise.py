@@ -58,13 +58,30 @@ def _nearest(model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatMod
     for lead in leads:
         (gradient,) = torch.autograd.grad(lead, leaf, torch.ones_like(lead), retain_graph=lead is not leads[-1])
         plane = Plane(torch.nan_to_num(gradient, nan=0.0), -lead.detach())
-        length = threat.dual(plane.normal).to(least.dtype)
-        # A class whose logit does not move with the image cannot be reached.
-        distance = torch.where(length > 0, plane.gap.abs() / length, torch.inf)
+        distance = _distance(plane, threat)
         nearer = distance < least
         least = torch.where(nearer, distance, least)
         best = _pick(nearer, plane, best)
     return best
+
+
+def nearest_targets(
+    model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, *, count: int, candidates: int
+) -> Tensor:
+    """Of the likeliest wrong classes, the `count` (N, count) whose linearised boundaries are nearest, nearest first."""
+    with torch.no_grad():
+        others = rivals(model(images), labels, candidates)
+    if others.shape[1] <= 1:
+        return others
+    distances = torch.stack([_distance(towards(model, images, labels, each), threat) for each in others.unbind(1)], 1)
+    order = distances.argsort(dim=1, stable=True)
+    return others.gather(1, order[:, :count])
+
+
+def _distance(plane: Plane, threat: ThreatModel) -> Tensor:
+    length = threat.dual(plane.normal).to(plane.gap.dtype)
+    # A class whose logit does not move with the image cannot be reached.
+    return torch.where(length > 0, plane.gap.abs() / length, torch.inf)
 
 
 def rivals(logits: Tensor, labels: Tensor, count: int) -> Tensor:

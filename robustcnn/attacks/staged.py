@@ -1,0 +1,166 @@
+"""Ascents on margins with a cosine step: one term after the other, or towards the nearest classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Guarded, input_gradient
+from robustcnn.attacks.linearise import nearest_targets
+from robustcnn.attacks.search_state import Standing
+from robustcnn.core.losses import margin
+from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.view import exact_logits
+
+SHARPNESS = 10.0
+"""The range that an example's logits are brought to before they become probabilities, however sure the model is."""
+LossAt = Callable[[Tensor, Tensor, float], Tensor]
+"""Of logits, of the rows that they belong to, and of how much of the ascent is done (0 to 1): one value an example."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class _Margins(Guarded):
+    """What both ascents share; every success is kept and its example left alone."""
+
+    steps: int
+    """Gradients taken in one ascent."""
+    restarts: int = 1
+    """Ascents of each kind: the first from the image itself, the others from random points of the ball."""
+    eot: int = 1
+    """Forward passes whose mean gradient is taken; more than 1 for models that draw random numbers."""
+    share: float = 0.05
+    """l1 only: share of the pixels that one step moves; 0 moves a single one."""
+
+    def __post_init__(self) -> None:
+        for name, count in {"steps": self.steps, "restarts": self.restarts, "eot": self.eot}.items():
+            if count < 1:
+                raise ValueError(f"{name} must be at least 1, got {count}")
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share must lie in [0, 1], got {self.share:g}")
+
+    def climb(
+        self, state: Standing, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
+    ) -> None:
+        """One ascent of those who stand; `fresh`: from the images themselves."""
+        origin = state.images[state.rows]
+        current = origin if fresh else threat.sample(origin, generator)
+        for step in range(self.steps):
+            done = step / self.steps
+            rows = state.rows
+            slope = input_gradient(
+                state.model, current, lambda logits, part: loss(logits, rows[part], done), draws=self.eot
+            )
+            gradient = slope.gradient
+            state.see(current, slope.loss, slope.logits, ranked=False)
+            stay = state.leave(step)
+            if stay is not None:
+                origin, current, gradient = origin[stay], current[stay], gradient[stay]
+                if not len(stay):
+                    return
+            length = threat.eps * (1 + math.cos(math.pi * done))
+            current = threat.project(
+                current + length * threat.steepest(gradient, share=self.share, at=current), origin
+            )
+        logits = exact_logits(state.model, current)
+        state.finish(current, nearness(logits, state.labels[state.rows]), logits)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class StagedPGD(_Margins):
+    """Ascent on the probability margin p_other - p_true, the first half of the steps on one of its terms alone."""
+
+    steps: int = 100
+    orders: int = 2
+    """1: begins by lowering p_true; 2: then once more, beginning by raising p_other."""
+
+    def __post_init__(self) -> None:
+        _Margins.__post_init__(self)
+        if self.orders not in (1, 2):
+            raise ValueError(f"orders must be 1 or 2, got {self.orders}")
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        state = _begin(model, images, labels)
+        for restart in range(self.restarts):
+            for order in range(self.orders):
+                if not len(state):
+                    break
+                self.climb(state, _staged(labels, order), threat, generator, fresh=not restart)
+        return state.worst
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class NearestTargets(_Margins):
+    """Ascent on the plain margin towards the few wrong classes whose boundaries are nearest by linearised distance."""
+
+    steps: int = 30
+    targets: int = 3
+    """Classes aimed at, the nearest first."""
+    candidates: int = 9
+    """Likeliest wrong classes among which the nearest are looked for."""
+
+    def __post_init__(self) -> None:
+        _Margins.__post_init__(self)
+        if not 1 <= self.targets <= self.candidates:
+            raise ValueError(f"targets must lie in 1..{self.candidates} (candidates), got {self.targets}")
+
+    def search(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        state = _begin(model, images, labels)
+        if not len(state):
+            return state.worst
+        rows = state.rows
+        nearest = nearest_targets(
+            model, images[rows], labels[rows], threat, count=self.targets, candidates=self.candidates
+        )
+        for restart in range(self.restarts):
+            for each in nearest.unbind(1):
+                if not len(state):
+                    break
+                aims = labels.index_copy(0, rows, each)
+                self.climb(state, _towards(labels, aims), threat, generator, fresh=not restart)
+        return state.worst
+
+
+def nearness(logits: Tensor, labels: Tensor) -> Tensor:
+    """How near an example is to falling: its margin as a share of the range of its logits; above 0 it has fallen."""
+    return margin(logits, labels) / _range(logits)
+
+
+def _range(logits: Tensor) -> Tensor:
+    low, high = logits.detach().aminmax(dim=1)
+    return (high - low).clamp_min(torch.finfo(logits.dtype).tiny)
+
+
+def _begin(model: nn.Module, images: Tensor, labels: Tensor) -> Standing:
+    state = Standing(model, images, labels)
+    logits = exact_logits(model, images)
+    state.see(images, nearness(logits, labels), logits)
+    state.dismiss()
+    return state
+
+
+def _staged(labels: Tensor, order: int) -> LossAt:
+    def loss(logits: Tensor, rows: Tensor, done: float) -> Tensor:
+        # A model sure of itself has probabilities of exactly 0 and 1, without a slope.
+        probabilities = (logits * (SHARPNESS / _range(logits))[:, None]).softmax(1)
+        true = probabilities.gather(1, labels[rows, None]).squeeze(1)
+        other = probabilities.scatter(1, labels[rows, None], 0).amax(1)
+        if done >= 0.5:
+            return other - true
+        return other if order else -true
+
+    return loss
+
+
+def _towards(labels: Tensor, targets: Tensor) -> LossAt:
+    def loss(logits: Tensor, rows: Tensor, done: float) -> Tensor:  # noqa: ARG001
+        return (logits.gather(1, targets[rows, None]) - logits.gather(1, labels[rows, None])).squeeze(1)
+
+    return loss
