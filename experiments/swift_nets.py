@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from robustcnn import FitConfig, OptimConfig, ResidentDataset, build, fit, load, load_checkpoint
 from robustcnn.attacks import square
 from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.core.threat import Norm, ThreatModel
+from robustcnn.core.threat import NormName, ThreatModel
 from robustcnn.data.registry import DataConfig
 from robustcnn.defences import Squeezed
 from robustcnn.models import ModelConfig
@@ -55,7 +55,7 @@ class Net:
 
     data: str
     eps: float
-    norm: Norm = "linf"
+    norm: NormName = "linf"
     objective: Callable[[ThreatModel], AnyObjective] = lambda _: Standard()
     trained_eps: float | None = None
     awp: float = 0.0
@@ -170,17 +170,17 @@ class Passes:
 
     def __enter__(self) -> Passes:
         self.hook = self.view.register_forward_pre_hook(self._see)
-        self.local_look = square.local_look
-        square.local_look = self._counting  # type: ignore[assignment]
+        self.incremental_forward = square.incremental_forward
+        square.incremental_forward = self._counting  # type: ignore[assignment]
         return self
 
     def __exit__(self, *_: object) -> None:
         self.hook.remove()
-        square.local_look = self.local_look  # type: ignore[assignment]
+        square.incremental_forward = self.incremental_forward  # type: ignore[assignment]
 
     def _counting(self, *args: Any) -> Any:
         """Square's short way past the network: a window shown is an image shown."""
-        look = self.local_look(*args)
+        look = self.incremental_forward(*args)
         return look and _CountedLook(look, self)
 
     def _see(self, _: nn.Module, shown: tuple[Tensor, ...]) -> None:

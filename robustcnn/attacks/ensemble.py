@@ -34,6 +34,8 @@ class Outcome:
     """Index (N,) of the first attack in `names` that broke the example, or a `BrokenBy`."""
     names: tuple[str, ...]
     """The attacks, in the order in which they ran."""
+    escalated: str = ""
+    """Why a cheap ensemble handed over to AutoAttack; empty when it did not."""
 
     @property
     def standing(self) -> Tensor:
@@ -46,7 +48,7 @@ class Outcome:
         return {"clean": clean, **dict(zip(self.names, broken, strict=True)), "standing": standing}
 
 
-class _Ensemble(Guarded):
+class Ensemble(Guarded):
     """Attacks one after the other, each on the examples that still stand."""
 
     __slots__ = ()
@@ -70,16 +72,17 @@ class _Ensemble(Guarded):
         check_batch(images, labels, threat)
         with torch.no_grad(), evaluating(model):
             generator = seeded(0, images.device) if generator is None else generator
-            return self._outcome(model, images, labels, threat, generator)
+            return self.outcome(model, images, labels, threat, generator)
 
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        return self._outcome(model, images, labels, threat, generator).images
+        return self.outcome(model, images, labels, threat, generator).images
 
-    def _outcome(
+    def outcome(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Outcome:
+        """`run`, for those who vouch for the batch and the model's mode."""
         logits = exact_logits(model, images)
         attacks = self.members(logits.shape[1], threat)
         fooled, worst, loss = is_fooled(logits, labels), images.clone(), margin(logits, labels)
@@ -98,7 +101,7 @@ class _Ensemble(Guarded):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
-class WorstOf(_Ensemble):
+class WorstOf(Ensemble):
     """The worst case over these attacks; each works on what the ones before it left, so put the cheap ones first."""
 
     attacks: tuple[Attack, ...]
@@ -116,7 +119,7 @@ class WorstOf(_Ensemble):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
-class AutoAttack(_Ensemble):
+class AutoAttack(Ensemble):
     """The ensemble of Croce & Hein (2020) with its published budgets: what others report as robust accuracy."""
 
     version: Version = "standard"

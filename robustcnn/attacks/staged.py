@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, input_gradient
 from robustcnn.attacks.linearise import nearest_targets
-from robustcnn.attacks.search_state import Standing
+from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
@@ -43,30 +43,30 @@ class _Margins(Guarded):
             raise ValueError(f"share must lie in [0, 1], got {self.share:g}")
 
     def climb(
-        self, state: Standing, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
+        self, state: SearchState, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
     ) -> None:
         """One ascent of those who stand; `fresh`: from the images themselves."""
-        origin = state.images[state.rows]
+        origin = state.images[state.active]
         current = origin if fresh else threat.sample(origin, generator)
         for step in range(self.steps):
             done = step / self.steps
-            rows = state.rows
+            rows = state.active
             slope = input_gradient(
                 state.model, current, lambda logits, part: loss(logits, rows[part], done), draws=self.eot
             )
             gradient = slope.gradient
-            state.see(current, slope.loss, slope.logits, ranked=False)
-            stay = state.leave(step)
+            state.update(current, slope.loss, slope.logits, ranked=False)
+            stay = state.compact(step)
             if stay is not None:
                 origin, current, gradient = origin[stay], current[stay], gradient[stay]
                 if not len(stay):
                     return
             length = threat.eps * (1 + math.cos(math.pi * done))
             current = threat.project(
-                current + length * threat.steepest(gradient, share=self.share, at=current), origin
+                current + length * threat.steepest(gradient, share=self.share, current=current), origin
             )
         logits = exact_logits(state.model, current)
-        state.finish(current, nearness(logits, state.labels[state.rows]), logits)
+        state.finish_restart(current, nearness(logits, state.labels[state.active]), logits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -91,7 +91,7 @@ class StagedPGD(_Margins):
                 if not len(state):
                     break
                 self.climb(state, _staged(labels, order), threat, generator, fresh=not restart)
-        return state.worst
+        return state.best_found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -114,8 +114,8 @@ class NearestTargets(_Margins):
     ) -> Tensor:
         state = _begin(model, images, labels)
         if not len(state):
-            return state.worst
-        rows = state.rows
+            return state.best_found
+        rows = state.active
         nearest = nearest_targets(
             model, images[rows], labels[rows], threat, count=self.targets, candidates=self.candidates
         )
@@ -125,7 +125,7 @@ class NearestTargets(_Margins):
                     break
                 aims = labels.index_copy(0, rows, each)
                 self.climb(state, _towards(labels, aims), threat, generator, fresh=not restart)
-        return state.worst
+        return state.best_found
 
 
 def nearness(logits: Tensor, labels: Tensor) -> Tensor:
@@ -138,11 +138,11 @@ def _range(logits: Tensor) -> Tensor:
     return (high - low).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
-def _begin(model: nn.Module, images: Tensor, labels: Tensor) -> Standing:
-    state = Standing(model, images, labels)
+def _begin(model: nn.Module, images: Tensor, labels: Tensor) -> SearchState:
+    state = SearchState(model, images, labels)
     logits = exact_logits(model, images)
-    state.see(images, nearness(logits, labels), logits)
-    state.dismiss()
+    state.update(images, nearness(logits, labels), logits)
+    state.drop_succeeded()
     return state
 
 
