@@ -14,6 +14,7 @@ import time
 import warnings
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 from swift_nets import FOLDER, NETS, Passes, chosen, examples, network
@@ -28,7 +29,7 @@ from robustcnn.data import ResidentDataset
 ATTACKS = {"autoattack": AutoAttack(), "swift": Swift()}
 
 
-def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: str) -> dict[str, object]:
+def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: str) -> dict[str, Any]:
     """Which examples stand, and what it took to say so."""
     images, labels = next(data.batches(len(data)))
     view = prepare(model, images, labels)
@@ -42,6 +43,11 @@ def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: s
     return {"seconds": seconds, "passes": passes.count, "stands": stands.int().tolist()}
 
 
+def kept(path: Path) -> list[dict[str, Any]]:
+    """The outcomes until now."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nets", nargs="+", default=["judged"])
@@ -52,13 +58,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.kept.parent.mkdir(parents=True, exist_ok=True)
-    lines = args.kept.read_text().splitlines() if args.kept.exists() else []
-    known = {(each["net"], each["attack"], each["start"], each["count"]) for each in map(json.loads, lines)}
     parts = {"autoattack": min(args.part, args.count), "swift": args.count}
     for attack in args.attacks:
         for start, name in product(range(0, args.count, parts[attack]), chosen(args.nets)):
             key = {"net": name, "attack": attack, "start": start, "count": parts[attack]}
-            if tuple(key.values()) in known:
+            if any(key.items() <= each.items() for each in kept(args.kept)):
                 continue
             model, data = network(name), examples(name, args.count)
             rows = torch.arange(start, min(start + parts[attack], len(data)))

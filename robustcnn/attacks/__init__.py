@@ -31,11 +31,7 @@ from robustcnn.attacks.square import Square as Square
 from robustcnn.attacks.staged import NearestTargets as NearestTargets
 from robustcnn.attacks.staged import StagedPGD as StagedPGD
 from robustcnn.attacks.sticker import INKS as INKS
-from robustcnn.attacks.staged import NearestTargets as NearestTargets
-from robustcnn.attacks.staged import StagedPGD as StagedPGD
 from robustcnn.attacks.sticker import RP2 as RP2
-from robustcnn.attacks.staged import NearestTargets as NearestTargets
-from robustcnn.attacks.staged import StagedPGD as StagedPGD
 from robustcnn.attacks.sticker import Sticker as Sticker
 from robustcnn.attacks.sticker_masks import graffiti as graffiti
 from robustcnn.attacks.sticker_masks import two_bars as two_bars

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -46,14 +47,13 @@ class _Margins(Guarded):
         self, state: SearchState, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
     ) -> None:
         """One ascent of those who stand; `fresh`: from the images themselves."""
+        if math.isinf(threat.eps):
+            raise ValueError(f"{type(self).__name__} needs a finite eps, got inf (give the threat an eps)")
         origin = state.images[state.active]
         current = origin if fresh else threat.sample(origin, generator)
         for step in range(self.steps):
             done = step / self.steps
-            rows = state.active
-            slope = input_gradient(
-                state.model, current, lambda logits, part: loss(logits, rows[part], done), draws=self.eot
-            )
+            slope = input_gradient(state.model, current, partial(_of_part, loss, state.active, done), draws=self.eot)
             gradient = slope.gradient
             state.update(current, slope.loss, slope.logits, ranked=False)
             stay = state.compact(step)
@@ -126,6 +126,10 @@ class NearestTargets(_Margins):
                 aims = labels.index_copy(0, rows, each)
                 self.climb(state, _towards(labels, aims), threat, generator, fresh=not restart)
         return state.best_found
+
+
+def _of_part(loss: LossAt, rows: Tensor, done: float, logits: Tensor, part: slice) -> Tensor:
+    return loss(logits, rows[part], done)
 
 
 def nearness(logits: Tensor, labels: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from robustcnn.attacks.base import Attack, is_fooled
 from robustcnn.attacks.ensemble import AutoAttack, Ensemble, Outcome
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.staged import NearestTargets, StagedPGD, nearness
+from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 
@@ -38,7 +39,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Swift(Ensemble):
-    """Staged ascents on all, the nearest targets and restarts on the nearest, Square and a sentinel; else AutoAttack."""
+    """Staged ascents on all, more on what is nearest to falling, and a sentinel; AutoAttack in case of doubt."""
 
     effort: float = 1.0
     """All steps and queries are multiplied by it."""
@@ -64,19 +65,23 @@ class Swift(Ensemble):
         if threat.sparse:
             # Steps of one length suit l1 badly: AutoPGD's adapt.
             ascents = (Stage(APGD(steps=self._scaled(60)), 1.0), *ascents[1:])
-        return ascents if threat.sparse else (*ascents, Stage(self.search_without_gradients, 0.05))
+        return (*ascents, Stage(self.search_without_gradients, 0.05)) if threat.windows else ascents
+
+    @property
+    def cheap(self) -> Swift:
+        """The ascents and Square alone, for one who keeps watch himself."""
+        return replace(self, escalates=False)
 
     @property
     def search_without_gradients(self) -> Square:
         """For the nearest, and for the sentinel."""
         return Square(queries=self._scaled(300))
 
-    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:  # noqa: ARG002
         attacks = tuple(stage.attack for stage in self.stages(threat))
         if not self.escalates:
             return attacks
-        sentinel = () if threat.sparse or not self.sentinel else (self.search_without_gradients,)
-        return (*attacks, *sentinel, AutoAttack())
+        return (*attacks, AutoAttack())
 
     def outcome(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
@@ -86,11 +91,11 @@ class Swift(Ensemble):
             return replace(found, escalated="the model does not answer twice alike")
         ground = _Ground(model, images, labels, threat, generator)
         stages = self.stages(threat)
-        for index, stage in enumerate(stages, start=1):
+        for index, stage in enumerate(stages):
             ground.attack(stage.attack, ground.nearest(stage.share), index)
-        names = ["clean", *(repr(stage.attack) for stage in stages)]
+        names = [repr(stage.attack) for stage in stages]
         hits = 0
-        if self.escalates and self.sentinel and not threat.sparse:
+        if self.escalates and self.sentinel and threat.windows:
             names.append(f"sentinel: {self.search_without_gradients!r}")
             hits = ground.attack(self.search_without_gradients, ground.some(self.sentinel), len(names) - 1)
         if hits:
@@ -130,13 +135,13 @@ class _Ground:
         self.model, self.images, self.labels, self.threat, self.generator = model, images, labels, threat, generator
         logits = exact_logits(model, images)
         self.worst, self.near = images.clone(), nearness(logits, labels)
-        self.broken_by = is_fooled(logits, labels).long() - 1
+        self.broken_by = torch.where(is_fooled(logits, labels), BrokenBy.CLEAN, BrokenBy.STANDING)
         self.left: int | None = None
         """Examples that the first attack left."""
 
     @property
     def standing(self) -> Tensor:
-        return (self.broken_by < 0).nonzero().flatten()
+        return (self.broken_by == BrokenBy.STANDING).nonzero().flatten()
 
     def nearest(self, share: float) -> Tensor:
         """Rows: of those that stand the nearest to falling, as many as a share of those that the first attack left."""

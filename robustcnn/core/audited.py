@@ -73,7 +73,7 @@ class Paired:
         better, worse = (self.first, self.second) if self.difference >= 0 else (self.second, self.first)
         figures = (
             f"{self.only_first:,} examples only {self.first} withstands, {self.only_second:,} only {self.second}, "
-            f"of {self.count:,} in {self.ball}; McNemar's exact p = {self.p:.2g}, anytime-valid p = {self.anytime_p:.2g}"
+            f"of {self.count:,} in {self.ball}; McNemar's exact p = {self.p:.2g}, anytime-valid {self.anytime_p:.2g}"
         )
         if min(self.p, self.anytime_p) > ALPHA:
             return f"no difference shown between {self.first} and {self.second}: {figures}"

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from robustcnn.core.audited import Audited
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochMetrics:
@@ -208,6 +210,10 @@ class ThreatScore:
     worst: Metrics
     """Of the worst inputs: each example's first success, else the last attack's try."""
     attacks: tuple[AttackScore, ...]
+    escalated: str = ""
+    """Why AutoAttack had to follow the cheap attacks, on all that they left; empty when it had not."""
+    audit: Audited | None = None
+    """What AutoAttack's robust accuracy is, estimated from a random part of what stands."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -86,7 +86,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def watched_mcnemar(differences: Sequence[int]) -> tuple[float, int | None]:
     """The anytime-valid p, and after how many examples it was first at most 5 %.
 
-    `differences` holds an entry an example, in the order of looking: 1 only the first stands, -1 only the second, 0 none.
+    `differences` holds an entry an example, in the order of looking: 1 only the first stands, -1 only the second.
     """
     steps = np.asarray(differences, dtype=np.int64)
     first, second = (np.cumsum(steps == sign) for sign in (1, -1))

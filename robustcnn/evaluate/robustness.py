@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,16 +14,17 @@ from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
 from robustcnn.core.broken_by import BrokenBy
-from robustcnn.core.results import RobustnessReport, Smallest
+from robustcnn.core.results import Finding, RobustnessReport, Smallest
 from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
+from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
-from robustcnn.evaluate.runner import BatchSize, Say, Trial
+from robustcnn.evaluate.runner import After, BatchSize, Say, Trial
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import check_takes, plain_view
 
@@ -50,6 +51,9 @@ def evaluate(
     seed: int = 0,
     folder: Path | None = None,
     progress: bool = False,
+    audit: int | None = None,
+    until: float | None = None,
+    findings: Sequence[Finding] = (),
     say: Say = lambda _: None,
 ) -> RobustnessReport:
     """How `model` stands on `data` against all attacks in all balls: for each example, the worst of them counts.
@@ -61,9 +65,22 @@ def evaluate(
     With a `folder`, every `block` of images that an attack is done with is kept there, and the same call goes on from
     what it finds; another one is refused. `progress` shows a bar, where there is a terminal to show it on; `say` gets
     a line for each attack and ball.
+
+    With an `audit`, AutoAttack attacks a random part, of so many, of what the attacks leave: its robust accuracy on all
+    examples is then known to an exact interval; `until` stops once that is narrower than so many points. `Swift` hands
+    over to AutoAttack where its sentinel finds something, or where `findings` (of `run_checks`) hold more than passes.
     """
     plan = Plan(attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed)
-    return judge(model, data, plan, name=name, batch_size=batch_size, folder=folder, progress=progress, say=say).report
+    after = After(audit=AuditConfig(count=audit, until=until), doubt=doubt(findings))
+    options = {"name": name, "batch_size": batch_size, "folder": folder, "progress": progress, "say": say}
+    report = judge(model, data, plan, after=after, **options).report  # type: ignore[arg-type]
+    return replace(report, findings=tuple(findings))
+
+
+def doubt(findings: Sequence[Finding]) -> str:
+    """What of the checklist speaks against the figures of gradient attacks; empty when nothing does."""
+    bad = [each for each in findings if each.verdict != "pass"]
+    return f"the checklist says {bad[0].verdict} to {', '.join(each.check for each in bad)}" if bad else ""
 
 
 @torch.no_grad()
@@ -76,15 +93,17 @@ def judge(
     batch_size: BatchSize = "auto",
     folder: Path | None = None,
     progress: bool = False,
+    after: After = After(),  # noqa: B008  (frozen)
     say: Say = lambda _: None,
 ) -> Judged:
     """`evaluate`, with the worst images beside the report."""
+    refuse_audit(plan.attacks, after.audit)
     model = plain_view(model)
     with evaluating(model), global_seed(derived_seed(plan.seed, "clean")):
         clean = _clean_logits(model, data)
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
-        trial = Trial(model, data, plan, clean, parts, batch_size)
+        trial = Trial(model, data, plan, clean, parts, batch_size, after)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
             scores, evidence = zip(*trial.run(bar, say), strict=True)
     report = RobustnessReport(

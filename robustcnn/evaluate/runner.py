@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -12,29 +13,52 @@ from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import prepare
+from robustcnn.attacks.swift import Swift
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.norms import NORMS
 from robustcnn.core.results import AttackScore, Share, ThreatScore
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
+from robustcnn.evaluate.audit import AuditConfig
 from robustcnn.evaluate.judging import Tries, attempt
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.second_phase import Second, SecondPhase
 from robustcnn.evaluate.standings import Against, Evidence, WorstCase
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class After:
+    """What follows the listed attacks."""
+
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    doubt: str = ""
+    """Why AutoAttack has to follow a cheap suite in any case; empty for none."""
+
 
 BatchSize = int | Literal["auto"]
 Say = Callable[[str], None]
+ESCALATED = "AutoAttack() after all others"
+"""Who is to blame for what stood until a cheap suite was doubted."""
 
 
 class Trial:
     """The work of one evaluation."""
 
     def __init__(
-        self, model: nn.Module, data: ResidentDataset, plan: Plan, clean: Tensor, parts: Parts, batch_size: BatchSize
+        self,
+        model: nn.Module,
+        data: ResidentDataset,
+        plan: Plan,
+        clean: Tensor,
+        parts: Parts,
+        batch_size: BatchSize,
+        after: After,
     ) -> None:
         self.model, self.data, self.plan, self.parts, self.batch_size = model, data, plan, parts, batch_size
+        self.after = after
         self.images, self.labels, self.clean = as_pixels(data.images).cpu(), data.labels.cpu(), clean
         self.blocks = torch.arange(len(data)).split(plan.block)
         self.units = len(plan.attacks) * len(plan.threats) * len(self.blocks)
@@ -47,7 +71,22 @@ class Trial:
         return prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
 
     def run(self, bar: tqdm, say: Say) -> Iterator[tuple[ThreatScore, Evidence]]:
+        def told(line: str) -> None:
+            with bar.external_write_mode():
+                say(line)
+
+        second = SecondPhase(
+            model=self.model,
+            data=self.data,
+            plan=self.plan,
+            piece=self._piece,
+            blocks=self.blocks,
+            audit=self.after.audit,
+            doubt=self.after.doubt,
+            say=told,
+        )
         for balls in self.plan.balls:
+            second.begin(balls[0].norm)
             worst = {threat: WorstCase(self.images, self.labels, self.clean) for threat in balls}
             scores: dict[ThreatModel, list[AttackScore]] = {threat: [] for threat in balls}
             for number, attack in enumerate(self.plan.attacks):
@@ -57,10 +96,29 @@ class Trial:
                     first = worst[threat].take(number, against)
                     scores[threat].append(self._score(against, attack, first, seconds))
                     stand = scores[threat][-1].metrics.accuracy
-                    with bar.external_write_mode():
-                        say(f"{attack!r}  {threat}   {stand} stand   {seconds:.1f} s")
+                    told(f"{attack!r}  {threat}   {stand} stand   {seconds:.1f} s")
             for threat in balls:
-                yield self._threat_score(threat, worst[threat], scores[threat]), self._evidence(threat, worst[threat])
+                yield self._concluded(threat, worst[threat], scores[threat], second(threat, worst[threat]))
+
+    def _concluded(
+        self, threat: ThreatModel, worst: WorstCase, scores: Sequence[AttackScore], second: Second
+    ) -> tuple[ThreatScore, Evidence]:
+        *others, last = scores
+        scores = [*others, replace(last, seconds=last.seconds + second.seconds)]
+        escalation = second.escalation
+        if escalation:
+            first = int((worst.broken_by == len(self.plan.attacks)).sum())
+            scores.append(self._score(escalation.against, escalation.attack, first, escalation.seconds))
+        score = ThreatScore(
+            norm=threat.norm,
+            eps=threat.eps,
+            robust=Share.of(int((worst.broken_by == BrokenBy.STANDING).sum()), len(self.labels)),
+            worst=metrics(worst.logits, self.labels, self.data.classes),
+            attacks=tuple(scores),
+            escalated=escalation.why if escalation else "",
+            audit=second.audit,
+        )
+        return score, self._evidence(threat, worst, escalated=bool(escalation))
 
     def _enlarge(self, against: Against, number: int, threat: ThreatModel, bar: tqdm) -> float:
         """Attack what stands against the attack until now; the seconds it took."""
@@ -77,8 +135,13 @@ class Trial:
     def _tries(self, number: int, threat: ThreatModel, block: int, rows: Tensor) -> Tries:
         attack = self.plan.attacks[number]
         seed = self.plan.seed_of(attack, threat, block)
+        name = f"{number:02d}-{threat.norm}-{threat.eps:.9g}-{block:05d}"
+        # Whether AutoAttack has to take over is decided once for all blocks.
+        return self._piece(name, attack.cheap if isinstance(attack, Swift) else attack, threat, rows, seed=seed)
+
+    def _piece(self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, *, seed: int) -> Tries:
         return self.parts.fetch(
-            f"{number:02d}-{threat.norm}-{threat.eps:.9g}-{block:05d}",
+            name,
             rows,
             lambda: attempt(attack, self.model, self.view, self.data.subset(rows), threat, seed=seed),
         )
@@ -94,16 +157,7 @@ class Trial:
             seconds=seconds,
         )
 
-    def _threat_score(self, threat: ThreatModel, worst: WorstCase, scores: Sequence[AttackScore]) -> ThreatScore:
-        return ThreatScore(
-            norm=threat.norm,
-            eps=threat.eps,
-            robust=Share.of(int((worst.broken_by == BrokenBy.STANDING).sum()), len(self.labels)),
-            worst=metrics(worst.logits, self.labels, self.data.classes),
-            attacks=tuple(scores),
-        )
-
-    def _evidence(self, threat: ThreatModel, worst: WorstCase) -> Evidence:
+    def _evidence(self, threat: ThreatModel, worst: WorstCase, *, escalated: bool) -> Evidence:
         return Evidence(
             threat=threat,
             images=self.images,
@@ -112,7 +166,7 @@ class Trial:
             clean_logits=self.clean,
             logits=worst.logits,
             broken_by=worst.broken_by,
-            attacks=tuple(map(repr, self.plan.attacks)),
+            attacks=(*map(repr, self.plan.attacks), *([ESCALATED] if escalated else [])),
         )
 
 

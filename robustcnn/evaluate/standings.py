@@ -44,6 +44,19 @@ class Against:
         self.kept = torch.zeros_like(self.broken)
         """Successes that survive as bytes."""
 
+    @classmethod
+    def going_on(cls, worst: WorstCase, labels: Tensor) -> Against:
+        """An attack on what is left of the worst case over others."""
+        against = cls(worst.images, labels, worst.logits)
+        against.broken = worst.broken_by != BrokenBy.STANDING
+        return against
+
+    def inherit(self, smaller: Against) -> None:
+        """What the same attack broke in a smaller ball is broken, where it stands here until now."""
+        rows = (smaller.success & ~self.broken).nonzero().flatten()
+        for name in ("images", "logits", "kept", "broken", "success"):
+            getattr(self, name)[rows] = getattr(smaller, name)[rows]
+
     def take(self, rows: Tensor, tries: Tries) -> None:
         """What the attack came to for these rows, which stood until now."""
         wrong = ~is_right(tries.logits, self.labels[rows])

@@ -7,13 +7,16 @@ import re
 from typing import Any, Literal, cast, get_args
 
 from robustcnn import attacks
-from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, UniformNoise
+from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, Swift, UniformNoise
 from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.plain_data import did_you_mean, from_plain, number
 
-SuiteName = Literal["quick", "standard", "full"]
+SuiteName = Literal["quick", "swift", "standard", "full"]
 QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))
+SWIFT: tuple[Attack, ...] = (Swift(),)
 STANDARD: tuple[Attack, ...] = (AutoAttack(),)
+SUITES: dict[SuiteName, tuple[Attack, ...]] = {"quick": QUICK, "swift": SWIFT, "standard": STANDARD}
+"""Those that are the same in every norm."""
 CONTROL: tuple[Attack, ...] = (UniformNoise(draws=10), CornerNoise(draws=10))
 """Noise: what it breaks first, the others should have."""
 FOOLBOX: dict[NormName, dict[str, dict[str, Any]]] = {
@@ -37,7 +40,7 @@ FOOLBOX: dict[NormName, dict[str, dict[str, Any]]] = {
 """Other people's attacks, of kinds that the standard suite has not."""
 KINDS = (
     "FGSM RFGSM BIM MIFGSM PGD APGD AutoAttack Square FAB DeepFool DDN FMN CarliniWagner UniformNoise GaussianNoise "
-    "CornerNoise Universal"
+    "CornerNoise Universal Swift StagedPGD NearestTargets"
 )
 ATTACKS: dict[str, type] = {name.lower(): getattr(attacks, name) for name in KINDS.split()}
 ATTACKS |= {"cw": ATTACKS["carliniwagner"], "noise": UniformNoise}
@@ -45,13 +48,13 @@ EXAMPLE = "write for example pgd(steps=100, step_size=2/255)"
 
 
 def suite(name: SuiteName | str, norm: NormName) -> tuple[Attack, ...]:
-    """quick: seconds; standard: what others report; full: both, foolbox's breadth, and noise as a control."""
+    """quick: seconds; swift: strong, doubtful of itself; standard: what others report; full: breadth, and noise."""
     if name not in get_args(SuiteName):
         raise ValueError(f"unknown suite {name!r}{did_you_mean(name, get_args(SuiteName))}")
     if norm not in NORMS:
         raise ValueError(f"unknown norm {norm!r}{did_you_mean(norm, NORMS)}")
-    if name != "full":
-        return QUICK if name == "quick" else STANDARD
+    if name in SUITES:
+        return SUITES[name]
     breadth = (Foolbox(name=each, options=options) for each, options in FOOLBOX.get(norm, {}).items())
     return (*QUICK, *STANDARD, *breadth, *CONTROL)
 

@@ -15,7 +15,9 @@ from robustcnn.core.results import Finding, RobustnessReport, TransferScore
 from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate import Plan, corruption_scores, judge, run_checks, transfer_matrix
+from robustcnn.evaluate import Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
+from robustcnn.evaluate.robustness import doubt
+from robustcnn.evaluate.runner import After
 from robustcnn.report.entry import Entry, telling_ball
 from robustcnn.report.gallery import gallery_of
 from robustcnn.report.pages import write_pages
@@ -28,7 +30,7 @@ from robustcnn.runs.folder import Say, provenance
 from robustcnn.runs.told import tell_evaluation
 from robustcnn.tracking import SpooledTracker
 
-TOLD = ("suite", "attacks", "norm", "eps", "count", "which", "precision", "seed")
+TOLD = ("suite", "attacks", "audit", "until", "norm", "eps", "count", "which", "precision", "seed")
 """Options that the tracker hears of."""
 WORST = "worst"
 """In an evaluation's folder: the examples that were broken most surely."""
@@ -70,9 +72,8 @@ def _evaluate(
 ) -> Evaluated:
     """In a folder that is this process's own."""
     model, device = victim.model, data.device
-    judged = judge(model, data, plan, name=victim.name, folder=folder / "parts", progress=True, say=say)
-    ball = _telling(judged.report)
-    report = _completed(judged.report, victim, data, ball, config, say)
+    judged, ball = _judged(victim, data, plan, config, folder, say)
+    report = _completed(judged.report, victim, data, ball, config)
     evidence = next(each for each in judged.evidence if each.threat == ball)
     gallery = gallery_of(model, data, evidence.adversarial.to(device), threat=str(ball))
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
@@ -85,15 +86,35 @@ def _evaluate(
     return done
 
 
+def _judged(
+    victim: Victim, data: ResidentDataset, plan: Plan, config: EvaluateConfig, folder: Path, say: Say
+) -> tuple[Judged, ThreatModel]:
+    """The attacks, the checklist, and what follows from it: AutoAttack where a cheap suite is in doubt, or an audit."""
+
+    def judged_with(after: After) -> Judged:
+        parts = folder / "parts"
+        return judge(victim.model, data, plan, name=victim.name, folder=parts, progress=True, after=after, say=say)
+
+    judged = judged_with(After())
+    ball = _telling(judged.report)
+    findings: tuple[Finding, ...] = ()
+    if config.checks:
+        findings = _checked(victim.model, data, ball, config, say)
+    after = After(audit=config.auditing, doubt=doubt(findings))
+    if after != After():
+        # What was found is on disk; only what follows is worked out.
+        judged = judged_with(after)
+    return replace(judged, report=replace(judged.report, findings=findings)), ball
+
+
 def _completed(
-    report: RobustnessReport, victim: Victim, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig, say: Say
+    report: RobustnessReport, victim: Victim, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig
 ) -> RobustnessReport:
-    """With all that was asked for besides attacks."""
+    """With all that was asked for besides attacks and checks."""
     model, seed = victim.model, config.seed
     corrupts = config.corruptions or config.suite == "full"
     return replace(
         report,
-        findings=_checked(model, data, ball, config, say) if config.checks else (),
         corruptions=corruption_scores(model, data, seed=seed) if corrupts else (),
         transfer=_transfer(victim, data, ball, config) if config.transfer else (),
         made_by=provenance() | report.made_by,

@@ -15,6 +15,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Plan, attack_named, suite
+from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.suites import SuiteName
 from robustcnn.models.checkpoint import Which
 
@@ -22,6 +23,7 @@ BLOCK = 512
 """Examples after which a result is kept."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
     "quick": (0.25, 0.5, 1.0, 2.0),
+    "swift": (0.5, 1.0),
     "standard": (0.5, 1.0),
     "full": (0.25, 0.5, 1.0),
 }
@@ -40,10 +42,15 @@ class EvaluateConfig:
     """The run's own data unless told otherwise; its test part is attacked."""
     count: int | None = 1000
     """Test examples, a stratified random part; None takes all."""
-    suite: SuiteName = "standard"
-    """quick: FGSM and PGD-20; standard: AutoAttack; full: both, foolbox attacks, noise, corruptions."""
+    suite: SuiteName = "swift"
+    """quick: FGSM and PGD-20; swift: nearly AutoAttack's answer for a tenth of its price; standard: AutoAttack, what
+    others report; full: quick, standard, foolbox attacks, noise, corruptions."""
     attacks: tuple[str, ...] = ()
     """Attacks instead of the suite's: fgsm, "pgd(steps=100, restarts=5)", foolbox:LinfPGD ..."""
+    audit: int | None = None
+    """AutoAttack on so many of the examples that a cheaper suite leaves, at random: what it would say of all."""
+    until: float | None = None
+    """Audit until that is known to so many points; `audit` is then the most that are audited."""
     norm: NormName = "linf"
     """How changes are measured."""
     eps: tuple[float, ...] = ()
@@ -73,8 +80,12 @@ class EvaluateConfig:
         check_threads(self.threads)
         for eps in self.eps:
             ThreatModel(norm=self.norm, eps=eps)
-        for text in self.attacks:
-            attack_named(text)
+        named = [attack_named(text) for text in self.attacks]
+        refuse_audit(named or suite(self.suite, self.norm), self.auditing)
+
+    @property
+    def auditing(self) -> AuditConfig:
+        return AuditConfig(count=self.audit, until=self.until)
 
     @property
     def title(self) -> str:

@@ -21,6 +21,8 @@ from robustcnn.attacks.gradient import BIM, FGSM, MIFGSM, PGD, RFGSM
 from robustcnn.attacks.minimal import FMN
 from robustcnn.attacks.noise import CornerNoise, GaussianNoise, UniformNoise
 from robustcnn.attacks.square import Square
+from robustcnn.attacks.staged import NearestTargets, StagedPGD
+from robustcnn.attacks.swift import Swift
 from robustcnn.attacks.through import Through
 from robustcnn.attacks.universal import Universal
 from robustcnn.channel import Photo
@@ -49,6 +51,9 @@ ATTACKS_UNDER_CONTRACT: list[tuple[Attack, tuple[str, ...]]] = [
     (FAB(steps=5), EVERY),
     (FAB(steps=3, targets=3, restarts=2, stop=True), EVERY),
     (Square(queries=50), ("linf", "l2")),
+    (StagedPGD(steps=6), EVERY),
+    (NearestTargets(steps=5, restarts=2), EVERY),
+    (Swift(effort=0.1, sentinel=0), EVERY),
     (DeepFool(), EVERY),
     (FMN(steps=30), EVERY),
     (Smallest(attack=FGSM(), steps=3), EVERY),

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from robustcnn.attacks import APGD, BIM, FGSM, PGD, AutoAttack, CarliniWagner, Foolbox, Square, UniformNoise
+from robustcnn.attacks import APGD, BIM, FGSM, PGD, AutoAttack, CarliniWagner, Foolbox, Square, Swift, UniformNoise
 from robustcnn.attacks.base import Attack
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import global_seed
@@ -49,6 +49,7 @@ def test_the_attacks_of_the_full_suite_run_as_they_are_and_those_of_foolbox_brea
 
 def test_suites_hold_what_they_say() -> None:
     assert suite("quick", "l2") == (FGSM(), PGD(steps=20))
+    assert suite("swift", "l1") == (Swift(),)
     assert suite("standard", "linf") == (AutoAttack(),)
     for norm in get_args(NormName):
         whole = suite("full", norm)
@@ -58,7 +59,7 @@ def test_suites_hold_what_they_say() -> None:
         suite("standart", "linf")
     with pytest.raises(ValueError, match=r"unknown norm 'l3'.*; known: linf, l2, l1"):
         suite("quick", "l3")  # type: ignore[arg-type]
-    assert get_args(SuiteName) == ("quick", "standard", "full")
+    assert get_args(SuiteName) == ("quick", "swift", "standard", "full")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,7 @@ def test_suites_hold_what_they_say() -> None:
     [
         ("fgsm", FGSM()),
         ("pgd()", PGD()),
+        ("swift(effort=2)", Swift(effort=2)),
         (" PGD ( steps = 100 , restarts=5 ) ", PGD(steps=100, restarts=5)),
         ("pgd(step_size=2/255, schedule=cosine, best=True)", PGD(step_size=2 / 255, schedule="cosine", best=True)),
         ("pgd(step_size=1, target=3)", PGD(step_size=1.0, target=3)),

@@ -1,0 +1,154 @@
+"""What follows the listed attacks: AutoAttack on all that stands where a cheap one is doubted, or on a random part.
+
+A sentinel is drawn from what stands in the whole set, and its pieces are kept like all others: how the work is cut up,
+or interrupted, changes neither who is drawn nor what is decided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.attacks.base import Attack
+from robustcnn.attacks.ensemble import AutoAttack
+from robustcnn.attacks.swift import Swift, answers_vary, sentinel_says
+from robustcnn.core.audited import Audited
+from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.losses import is_right
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
+from robustcnn.data import ResidentDataset
+from robustcnn.data.resident import as_pixels
+from robustcnn.evaluate.audit import AuditConfig, audited
+from robustcnn.evaluate.judging import Tries
+from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.standings import Against, WorstCase
+
+Say = Callable[[str], None]
+
+
+class Piece(Protocol):
+    """Attacks some rows in a ball, or finds on disk what came of it."""
+
+    def __call__(self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, *, seed: int) -> Tries: ...
+
+
+class Escalation(NamedTuple):
+    """AutoAttack on all that a cheap attack, or the sentinel, left."""
+
+    why: str
+    attack: Attack
+    against: Against
+    seconds: float
+
+
+class Second(NamedTuple):
+    """What came of one ball's second phase."""
+
+    escalation: Escalation | None = None
+    audit: Audited | None = None
+    seconds: float = 0.0
+    """Of the sentinel."""
+
+
+@dataclass(kw_only=True, slots=False)
+class SecondPhase:
+    """Of one evaluation; balls of a norm come with growing eps."""
+
+    model: nn.Module
+    data: ResidentDataset
+    plan: Plan
+    piece: Piece
+    blocks: Sequence[Tensor]
+    audit: AuditConfig
+    doubt: str
+    """A reason to escalate that is known beforehand, such as a warning of the checklist; empty for none."""
+    say: Say
+
+    def begin(self, norm: str) -> None:
+        """The balls of another norm follow."""
+        self.norm, self.reason, self.before = norm, self.doubt if self.swift else "", list[Against]()
+
+    @property
+    def swift(self) -> Swift | None:
+        """The cheap attack of the list that asks for a second phase, if any."""
+        return next((each for each in self.plan.attacks if isinstance(each, Swift) and each.escalates), None)
+
+    @cached_property
+    def autoattack(self) -> AutoAttack:
+        return AutoAttack(version="rand") if self._varies else AutoAttack()
+
+    @cached_property
+    def _varies(self) -> bool:
+        few = self.data.subset(min(len(self.data), 64))
+        return answers_vary(self.model, as_pixels(few.images))
+
+    def __call__(self, threat: ThreatModel, worst: WorstCase) -> Second:
+        seconds = 0.0
+        if self.swift and not self.reason:
+            if self._varies:
+                self.reason = "the model does not answer twice alike"
+            elif self.swift.sentinel and threat.windows:
+                seconds = self._sentinel(self.swift, threat, worst)
+        if self.reason:
+            self.say(f"{threat}: AutoAttack takes over: {self.reason}")
+            return Second(escalation=self._escalated(threat, worst), seconds=seconds)
+        return Second(audit=self._audited(threat, worst) if self.audit else None, seconds=seconds)
+
+    def _sentinel(self, swift: Swift, threat: ThreatModel, worst: WorstCase) -> float:
+        attack, seed = swift.search_without_gradients, self.plan.seed_of(swift.search_without_gradients, threat, -1)
+        standing = _standing(worst)
+        drawn = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
+        against, rows = Against.going_on(worst, self.data.labels.cpu()), standing[drawn.sort().values]
+        seconds = self._attack(f"sentinel-{_place(threat)}", attack, threat, rows, against, seed=seed)
+        hits = worst.take(len(self.plan.attacks), against)
+        if hits:
+            self.reason = sentinel_says(hits, attack)
+        return seconds
+
+    def _escalated(self, threat: ThreatModel, worst: WorstCase) -> Escalation:
+        against, seconds = Against.going_on(worst, self.data.labels.cpu()), 0.0
+        for smaller in self.before:
+            against.inherit(smaller)
+        for index, rows in enumerate(self.blocks):
+            standing = rows[~against.broken[rows]]
+            name, seed = f"escalated-{_place(threat)}-{index:05d}", self.plan.seed_of(self.autoattack, threat, index)
+            seconds += self._attack(name, self.autoattack, threat, standing, against, seed=seed)
+        self.before = [against]
+        worst.take(len(self.plan.attacks), against)
+        return Escalation(self.reason, self.autoattack, against, seconds)
+
+    def _attack(
+        self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, against: Against, *, seed: int
+    ) -> float:
+        if not len(rows):
+            return 0.0
+        tries = self.piece(name, attack, threat, rows, seed=seed)
+        against.take(rows, tries)
+        return tries.seconds
+
+    def _audited(self, threat: ThreatModel, worst: WorstCase) -> Audited:
+        labels = self.data.labels.cpu()
+
+        def attack(batch: int, rows: Tensor) -> int:
+            seed = self.plan.seed_of(self.autoattack, threat, -2 - batch)
+            tries = self.piece(f"audit-{_place(threat)}-{batch:05d}", self.autoattack, threat, rows, seed=seed)
+            return int((~is_right(tries.logits, labels[rows])).sum())
+
+        seed = self.plan.seed_of(self.autoattack, threat, -1)
+        found = audited(_standing(worst), len(labels), self.audit, seed=seed, attack=attack)
+        self.say(f"{threat}: {found}")
+        return found
+
+
+def _standing(worst: WorstCase) -> Tensor:
+    return (worst.broken_by == BrokenBy.STANDING).nonzero().flatten()
+
+
+def _place(threat: ThreatModel) -> str:
+    return f"{threat.norm}-{threat.eps:.9g}"
