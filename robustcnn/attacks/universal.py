@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Universal(Guarded):
-    """Every image gets the same perturbation; `fit` on one set of images, then add it to others, or attack one set."""
+    """Every image gets the same perturbation: `fitted` on some images it is an attack on others."""
 
     epochs: int = 20
     """Passes over the images."""
@@ -49,6 +50,16 @@ class Universal(Guarded):
         generator = seeded(0, images.device) if generator is None else generator
         with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
             return self._ascend(model, images.detach(), labels, threat, generator)
+
+    def fitted(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threats: Sequence[ThreatModel], *, seed: int = 0
+    ) -> Shared:
+        """An attack that adds what was learnt on these images, one perturbation a threat, to all it is given."""
+        changes = {
+            str(threat): self.fit(model, images, labels, threat, generator=seeded(seed, images.device))
+            for threat in threats
+        }
+        return Shared(name=f"{self!r} fitted on {len(images):,} images", changes=changes)
 
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
@@ -79,3 +90,27 @@ class Universal(Guarded):
         shown = (images + change).clamp(*threat.bounds)
         look = input_gradient(model, shown, lambda logits, part: log_odds(logits, labels[part]).clamp_max(CEILING))
         return look.gradient.sum(0, keepdim=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
+class Shared(Guarded):
+    """Perturbations made before, one a threat: every image gets the same."""
+
+    name: str
+    changes: Mapping[str, Tensor]
+    """By the threat's words; each (1, ...)."""
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def search(
+        self,
+        model: nn.Module,  # noqa: ARG002
+        images: Tensor,
+        labels: Tensor,  # noqa: ARG002
+        threat: ThreatModel,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> Tensor:
+        if str(threat) not in self.changes:
+            raise ValueError(f"{self.name} knows {', '.join(self.changes)}, got {threat} (fit it for this threat too)")
+        return threat.project(images + self.changes[str(threat)], images)

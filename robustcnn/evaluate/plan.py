@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
+from robustcnn.attacks.universal import Universal
 from robustcnn.core.runtime import Precision, derived_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -41,6 +42,11 @@ class Plan:
         for attack in self.attacks:
             if not getattr(attack, "in_ball", True):
                 raise ValueError(f"attacks must stay in the threat's ball, {attack!r} does not (judge it by itself)")
+            if isinstance(attack, Universal):
+                raise ValueError(
+                    f"{attack!r} makes one perturbation for the images at hand, which the judge shows it part by part: "
+                    "fit it on other images first (Universal().fitted(model, images, labels, threats))"
+                )
             if " at 0x" in repr(attack):
                 raise ValueError(
                     f"attacks are known by their repr, and that of {attack!r} changes with every process "

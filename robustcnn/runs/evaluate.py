@@ -60,7 +60,7 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     device = pick_device(config.device)
     data = examples_of(config).to(device)
     victim.model.to(device)
-    plan = plan_of(config, data)
+    plan = plan_of(config, data, victim.model)
     folder = victim.folder / FOLDER / slug(plan, config, data)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
     with owned(folder):

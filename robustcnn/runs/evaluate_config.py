@@ -7,18 +7,25 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+from torch import nn
+
+from robustcnn.attacks.base import Attack
+from robustcnn.attacks.universal import Universal
 from robustcnn.core.folders import RUNS
 from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.results import RobustnessReport
 from robustcnn.core.runtime import DeviceName, Precision, check_threads, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.registry import DataConfig, load
-from robustcnn.data.resident import ResidentDataset
+from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import Plan, attack_named, suite
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.suites import SuiteName
 from robustcnn.models.checkpoint import Which
 
+FITTED_ON = 1000
+"""Training pictures that a universal perturbation is learnt on."""
 BLOCK = 512
 """Examples after which a result is kept."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
@@ -101,11 +108,14 @@ def examples_of(config: EvaluateConfig) -> ResidentDataset:
     return test.sample(config.count, generator=seeded(config.seed))
 
 
-def plan_of(config: EvaluateConfig, data: ResidentDataset) -> Plan:
+def plan_of(config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> Plan:
     """Which attacks in which balls."""
-    attacks = tuple(map(attack_named, config.attacks)) or suite(config.suite, config.norm)
     radii = config.eps or _usual_radii(config, data)
     threats = tuple(ThreatModel(norm=config.norm, eps=eps) for eps in radii)
+    attacks = tuple(map(attack_named, config.attacks)) or suite(config.suite, config.norm)
+    attacks = tuple(
+        _fitted(each, config, model, threats, data.device) if isinstance(each, Universal) else each for each in attacks
+    )
     return Plan(attacks=attacks, threats=threats, precision=config.precision, block=BLOCK, seed=config.seed)
 
 
@@ -115,6 +125,15 @@ def headline_ball(config: EvaluateConfig, data: ResidentDataset, report: Robustn
     if config.eps:
         return config.norm, max(radii)
     return config.norm, min(radii, key=lambda eps: abs(eps - _usual_eps(config, data)))
+
+
+def _fitted(
+    attack: Universal, config: EvaluateConfig, model: nn.Module, threats: tuple[ThreatModel, ...], device: torch.device
+) -> Attack:
+    """What is learnt on training pictures, once; the test pictures judge it."""
+    train = load(config.data).train
+    some = train.sample(min(FITTED_ON, len(train)), generator=seeded(config.seed)).to(device)
+    return attack.fitted(model, as_pixels(some.images), some.labels, threats, seed=config.seed)
 
 
 def _usual_radii(config: EvaluateConfig, data: ResidentDataset) -> tuple[float, ...]:

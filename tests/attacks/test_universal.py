@@ -76,3 +76,16 @@ def test_an_infinite_eps_is_refused(trained: Trained) -> None:
     model, images, labels = trained
     with pytest.raises(ValueError, match="Universal needs a finite eps, got inf"):
         Universal().fit(model, images, labels, ThreatModel(norm="l2", eps=float("inf")))
+
+
+def test_what_was_fitted_is_one_change_for_any_images_and_is_refused_where_it_was_not_fitted(trained: Trained) -> None:
+    model, images, labels = trained
+    threats = [ThreatModel(eps=0.1), ThreatModel(norm="l2", eps=1.0)]
+    attack = Universal(epochs=2).fitted(model, images[:64], labels[:64], threats)
+    assert repr(attack) == "Universal(epochs=2) fitted on 64 images"
+    for threat in threats:
+        change = Universal(epochs=2).fit(model, images[:64], labels[:64], threat)
+        others = images[64:]
+        torch.testing.assert_close(attack(model, others, labels[64:], threat), threat.project(others + change, others))
+    with pytest.raises(ValueError, match=r"knows linf 0.1, l2 1, got linf 0.2 \(fit it for this threat too\)"):
+        attack(model, images, labels, ThreatModel(eps=0.2))

@@ -9,7 +9,7 @@ import pytest
 from straight import Doing, Linear, balls, examples
 from torch import Tensor, nn
 
-from robustcnn.attacks import DDN, FGSM, PGD, AutoAttack, BlackBox, SpatialGrid, UniformNoise, WorstOf
+from robustcnn.attacks import DDN, FGSM, PGD, AutoAttack, BlackBox, SpatialGrid, UniformNoise, Universal, WorstOf
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.bisection import Smallest
 from robustcnn.core.threat import ThreatModel
@@ -37,6 +37,7 @@ class Once(Linear):
         ([PGD()], [ThreatModel(bounds=(-1, 1))], r"bounds must be \(0, 1\), .* got \(-1, 1\)"),
         ([FGSM(), DDN()], [*balls("l2"), *balls("linf")], r"DDN\(\) in linf 16/255: DDN knows l2, got linf"),
         ([WorstOf(attacks=(PGD(), DDN()))], balls("l1"), r"WorstOf.* in l1 0.3: DDN knows l2, got l1"),
+        ([Universal()], balls("linf"), r"Universal\(\) makes one perturbation for the images at hand.*fitted"),
         ([Smallest(attack=DDN())], balls("l1"), r"Smallest\(.*\) in l1 0.3: DDN knows l2, got l1"),
     ],
 )

@@ -133,6 +133,18 @@ def test_a_mistake_is_one_line(run: Path, capsys: pytest.CaptureFixture[str], ar
 
 def test_usual_radii_are_those_of_the_papers() -> None:
     data = load(DataConfig(name="digits")).test
-    plan = plan_of(EvaluateConfig(suite="standard"), data)
+    plan = plan_of(EvaluateConfig(suite="standard"), data, nn.Identity())
     assert [round(threat.eps, 6) for threat in plan.threats] == [0.05, 0.1]
     assert [repr(attack) for attack in plan.attacks] == ["AutoAttack()"]
+
+
+def test_a_universal_perturbation_is_learnt_on_training_pictures() -> None:
+    data = load(DataConfig(name="digits")).test
+    model = nn.Sequential(nn.Flatten(), nn.Linear(32 * 32, 10))
+    plan = plan_of(EvaluateConfig(attacks=("universal(epochs=1)",), eps=(0.1,)), data, model)
+    (attack,) = plan.attacks
+    assert repr(attack) == "Universal(epochs=1) fitted on 1,000 images"
+    images = torch.rand(3, 1, 32, 32)
+    change = attack(model, images, torch.zeros(3, dtype=torch.int64), plan.threats[0]) - images
+    learnt = attack.changes["linf 0.1"]
+    torch.testing.assert_close(change, (images + learnt).clamp(0, 1) - images)
