@@ -81,7 +81,14 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
 
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator of its own, so that no draw anywhere else can shift its numbers."""
-    return torch.Generator(device).manual_seed(seed)
+    return torch.Generator(device).manual_seed(checked_seed(seed))
+
+
+def checked_seed(seed: int) -> int:
+    """The seed, if it is one that torch takes."""
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number of at most 64 bits, got {str(seed)[:30]}")
+    return seed
 
 
 def derived_seed(*parts: object) -> int:
@@ -94,7 +101,7 @@ def global_seed(seed: int) -> Iterator[None]:
     """Seed torch's global generators inside the block (weight initialisation, dropout); the caller's state after it."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+        torch.manual_seed(checked_seed(seed))
         yield
 
 

@@ -11,6 +11,10 @@ from robustcnn.data.sets.picture import Framing
 NAMES = ("digits", "signs", "faces", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")
 
 
+MOST_PIXELS = 8192
+"""A side."""
+
+
 def kind_of(name: str) -> str:
     """Which of NAMES a name is one of: `npz:my.npz` is an `npz:PATH`."""
     kind, _, path = name.partition(":")
@@ -55,3 +59,5 @@ class DataConfig:
             value = getattr(self, option)
             if value is not None and value < least:
                 raise ValueError(f"{option} must be at least {least}, got {value}")
+        if self.size is not None and self.size > MOST_PIXELS:
+            raise ValueError(f"size must be at most {MOST_PIXELS:,} pixels a side, got {self.size:,}")

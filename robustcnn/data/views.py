@@ -9,9 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.data.resident import ResidentDataset
 
+AT_ONCE = 1 << 27
+"""Levels that are floats at a time."""
+SMALLER = "ask for fewer pixels, --data.size, or fewer pictures"
 LUMA = (0.299, 0.587, 0.114)
 """How bright red, green and blue look to an eye (ITU-R BT.601)."""
 
@@ -37,7 +41,12 @@ def resized(data: ResidentDataset, size: int) -> ResidentDataset:
     """Pictures of size x size pixels (bilinear, smoothed when they shrink)."""
     if data.spec.shape[1:] == (size, size):
         return data
-    images = _in_chunks(data.images, lambda part: F.interpolate(part, (size, size), mode="bilinear", antialias=True))
+    refuse_too_large(
+        f"{len(data):,} pictures of {size} pixels a side", len(data) * data.spec.channels * size**2, SMALLER
+    )
+    images = _in_chunks(
+        data.images, lambda part: F.interpolate(part, (size, size), mode="bilinear", antialias=True), size
+    )
     return replace(data, images=images, spec=replace(data.spec, height=size, width=size))
 
 
@@ -50,7 +59,8 @@ def in_grey(data: ResidentDataset) -> ResidentDataset:
     return replace(data, images=images, spec=replace(data.spec, channels=1, mean=(0.0,), std=(1.0,)))
 
 
-def _in_chunks(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """A change of float levels, a few thousand pictures at a time: a float copy of all would be four times the set."""
-    parts = [change(part.float()).round().clamp(0, 255).to(torch.uint8) for part in images.split(4096)]
-    return torch.cat(parts)
+def _in_chunks(images: Tensor, change: Callable[[Tensor], Tensor], size: int = 0) -> Tensor:
+    """A change of float levels, some pictures at a time: a float copy of all would be four times the set."""
+    pixels = max(images[:1].numel(), images.shape[1] * size**2, 1)
+    parts = images.split(min(4096, max(1, AT_ONCE // pixels)))
+    return torch.cat([change(part.float()).round().clamp(0, 255).to(torch.uint8) for part in parts])

@@ -36,6 +36,10 @@ class DcganConfig:
     def __post_init__(self) -> None:
         if not self.width > 0:
             raise ValueError(f"width multiplies the channels and must be positive, got {self.width:g}")
+        if self.width > 100 or self.latent > 1_000_000:
+            raise ValueError(
+                f"width must be at most 100 and latent at most 1,000,000, got {self.width:g} and {self.latent:,}"
+            )
         if self.latent < 1:
             raise ValueError(f"latent must be at least 1 number, got {self.latent}")
 

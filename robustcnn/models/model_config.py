@@ -7,6 +7,8 @@ from typing import get_args
 
 from robustcnn.models.layers import ACTIVATIONS, ActivationName, PoolName
 
+WIDEST = 1000
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelConfig:
@@ -45,6 +47,8 @@ class ModelConfig:
                 raise ValueError(f"dropout is the share of units dropped and must lie in [0, 1), got {share:g}")
         if not self.width > 0:
             raise ValueError(f"width multiplies the channels and must be positive, got {self.width:g}")
+        if self.width > WIDEST:
+            raise ValueError(f"width multiplies the channels and must be at most {WIDEST:,}, got {self.width:g}")
         if self.activation is not None and self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}")
         if self.pool is not None and self.pool not in get_args(PoolName):

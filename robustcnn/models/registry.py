@@ -8,8 +8,10 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
+from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import global_seed
 from robustcnn.core.spec import ImageSpec
@@ -77,6 +79,7 @@ def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None,
     config = replace(model, **options) if isinstance(model, ModelConfig) else ModelConfig(name=model, **options)
     architecture = _find(config.name)
     _check(config, architecture, spec)
+    _refuse_giants(config, architecture, spec)
     shares = config.dropout if isinstance(config.dropout, tuple) else None
     given = {name: value for name, value in config.given.items() if shares is None or name != "dropout"}
     net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **given)
@@ -86,6 +89,21 @@ def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None,
         place_dropout(net, shares, name=config.name)
     initialise(net, config.activation or architecture.options.get("activation"), narrow=config.narrow_init)
     return PixelModel(net, spec, config)
+
+
+def _refuse_giants(config: ModelConfig, architecture: Architecture, spec: ImageSpec) -> None:
+    """Refuse a network whose weights, gradients and an optimiser's two averages of them would not fit into memory."""
+    options = {name: value for name, value in config.given.items() if name != "dropout"}
+    try:
+        with torch.random.fork_rng(devices=()), torch.device("meta"):
+            net = architecture.make(spec, spec.num_classes, **options)
+    except (RuntimeError, OverflowError, NotImplementedError, MemoryError, TypeError) as problem:
+        # Of numbers too large for a tensor's size; what else a network cannot do without values is no matter here.
+        if config.width > 100 or "overflow" in str(problem).lower():
+            raise ValueError(f"{config.name} of width {config.width:g} is too large to be built") from None
+        return
+    count = sum(weights.numel() for weights in net.parameters())
+    refuse_too_large(f"{config.name}, with {count:,} parameters to train,", 16 * count, "ask for a smaller width")
 
 
 def _find(name: str) -> Architecture:

@@ -18,6 +18,8 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
+MOST_BYTES = 1 << 26
+"""Of a batch: a published one has less than half of it."""
 
 Batch = tuple[Array, Array]
 
@@ -59,6 +61,7 @@ def _checked(path: Path, read: Callable[[Path], Batch]) -> Batch:
 
 def _binary_batch(path: Path) -> Batch:
     """Records of one label byte and 3,072 pixel bytes."""
+    _check_size(path)
     content = np.fromfile(path, np.uint8)
     if not len(content) or len(content) % (PIXELS + 1):
         raise ValueError(f"expected a multiple of {PIXELS + 1:,} bytes, found {len(content):,}")
@@ -66,13 +69,21 @@ def _binary_batch(path: Path) -> Batch:
     return records[:, 1:], records[:, 0]
 
 
+def _check_size(path: Path) -> None:
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise ValueError(f"expected at most {MOST_BYTES:,} bytes, found {size:,}")
+
+
 def _python_batch(path: Path) -> Batch:
+    _check_size(path)
     try:
         with path.open("rb") as file:
             batch = _ArraysOnly(file, encoding="bytes").load()
         images, labels = batch[b"data"], np.array(batch[b"labels"], np.int64)
-    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise ValueError(f"not a pickled dict of `data` and `labels` ({error})") from None
+    # Damaged bytes are instructions too, and raise whatever they lead to.
+    except Exception as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"not a pickled dict of `data` and `labels` ({what[:200]})") from None
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape != (len(labels), PIXELS):
         raise ValueError(f"expected {len(labels):,} rows of {PIXELS:,} bytes (one a label), found other data")
     if not len(labels):

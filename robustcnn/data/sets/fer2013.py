@@ -15,6 +15,8 @@ CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 HEADER = ["emotion", "pixels", "Usage"]
 USAGES = ("Training", "PublicTest", "PrivateTest")
 SIDE = 48
+MOST_OF_A_ROW = 1 << 16
+"""Bytes: a face of 2,304 levels has at most 9,300."""
 CURE = (
     "get fer2013.csv from Kaggle (challenges-in-representation-learning-facial-expression-recognition-challenge) "
     "and put it into the data root"
@@ -40,10 +42,10 @@ def read_fer2013(root: Path) -> tuple[ResidentDataset, ...]:
 def _rows(path: Path) -> Iterator[tuple[int, bytes, str]]:
     """Label, pixels and usage of each row; rows are counted as in a spreadsheet, the header being row 1."""
     with path.open("rb") as file:
-        header = [_text(name) for name in next(file, b"").split(b",")]
+        header = [_text(name) for name in file.readline(MOST_OF_A_ROW).split(b",")]
         if header != HEADER:
             raise ValueError(f"{path}: the columns must be {','.join(HEADER)}, found {','.join(header)[:80]!r}")
-        for number, line in enumerate(file, start=2):
+        for number, line in enumerate(iter(lambda: file.readline(MOST_OF_A_ROW), b""), start=2):
             if line.strip():
                 try:
                     yield _row(line)

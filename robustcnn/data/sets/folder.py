@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.runtime import seeded
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.picture import Framing, framed, read_picture
@@ -46,6 +47,10 @@ def _part(folder: Path, classes: tuple[str, ...], *, size: int, framing: Framing
     files = [list(_entries(folder / name)) for name in classes]
     if empty := [str(folder / name) for name, found in zip(classes, files, strict=True) if not found]:
         raise ValueError(f"{', '.join(empty)}: no pictures there; add some or remove the folder")
+    count = sum(map(len, files))
+    refuse_too_large(
+        f"{count:,} pictures of {size} pixels a side", 3 * count * size**2, "ask for a smaller --data.size"
+    )
     with ThreadPoolExecutor() as pool:
         pictures = list(pool.map(partial(_picture, size=size, framing=framing), chain.from_iterable(files)))
     labels = np.repeat(np.arange(len(classes)), [len(found) for found in files])

@@ -6,9 +6,11 @@ import gzip
 import struct
 import zlib
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
+from robustcnn.core.memory import refuse_too_large
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.places import absent, download_command
 from robustcnn.data.sets.raw import Array, resident
@@ -52,29 +54,45 @@ def _part(folder: Path, prefix: str, classes: tuple[str, ...], *, command: str) 
 
 def read_idx(path: Path, *, dimensions: int, command: str) -> Array:
     """A uint8 array from an idx file, or from the same file with .gz behind its name."""
-    content = _content(path, command)
-    magic, start = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
-    cure = f"delete it, then run {command}"
-    if content[:4] != magic:
-        page = " (a web page?)" if content.lstrip().startswith(b"<") else ""
-        raise ValueError(
-            f"{path}: expected {dimensions}-dimensional idx data, which begins with {magic.hex(' ')}, "
-            f"found {content[:4].hex(' ') or 'nothing'}{page}; {cure}"
-        )
-    shape = struct.unpack_from(f">{dimensions}I", content.ljust(start, b"\0"), 4)
-    expected = start + int(np.prod(shape, dtype=object))
-    if len(content) != expected or len(content) < start:
-        raise ValueError(f"{path}: expected {expected:,} bytes, found {len(content):,}; {cure}")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _content(path: Path, command: str) -> bytes:
     packed = path.with_name(path.name + ".gz")
     if path.is_file():
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return _array(file, path, dimensions, command)
     if not packed.is_file():
         raise absent(path, f"get it with {command}")
     try:
-        return gzip.decompress(packed.read_bytes())
+        with gzip.open(packed) as unpacked:
+            return _array(unpacked, path, dimensions, command)
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"{packed}: corrupt gzip file ({error}); delete it, then run {command}") from None
+
+
+def _array(file: IO[bytes] | gzip.GzipFile, path: Path, dimensions: int, command: str) -> Array:
+    """What the file's head announces, and one byte more at most: a file may unpack to any size."""
+    magic, start = bytes((0, 0, 8, dimensions)), 4 + 4 * dimensions
+    head, cure = file.read(start), f"delete it, then run {command}"
+    if head[:4] != magic:
+        page = " (a web page?)" if head.lstrip().startswith(b"<") else ""
+        raise ValueError(
+            f"{path}: expected {dimensions}-dimensional idx data, which begins with {magic.hex(' ')}, "
+            f"found {head[:4].hex(' ') or 'nothing'}{page}; {cure}"
+        )
+    shape = struct.unpack_from(f">{dimensions}I", head.ljust(start, b"\0"), 4)
+    expected = int(np.prod(shape, dtype=object))
+    refuse_too_large(f"{path}, as its head says,", expected, cure)
+    content = head + _at_most(file, expected + 1)
+    if len(content) != start + expected:
+        # A packed file's size is only known when all of it was read, which may never end.
+        more = f"{path.stat().st_size:,}" if path.is_file() else "more"
+        found = f"{len(content):,}" if len(content) < start + expected else more
+        raise ValueError(f"{path}: expected {start + expected:,} bytes, found {found}; {cure}")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _at_most(file: IO[bytes] | gzip.GzipFile, size: int) -> bytes:
+    """So many bytes, or fewer where there are fewer; never more memory than what is there."""
+    pieces = []
+    while size and (piece := file.read(min(size, 1 << 24))):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from contextlib import suppress
@@ -15,6 +16,8 @@ from torch import Tensor
 def read(path: Path, *, shape: tuple[int, ...], classes: int) -> tuple[Tensor, Tensor] | None:
     """Images uint8 of that shape and labels int64 below `classes`; None when the file does not hold exactly those."""
     try:
+        if path.stat().st_size > 2 * (math.prod(shape) + 8 * shape[0]) + 10_000:
+            return None
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             images, labels = torch.from_numpy(file["images"]), torch.from_numpy(file["labels"])
     # Whatever a damaged file raises, making its content anew is the cure.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 Framing = Literal["crop", "squash"]
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+"""The kinds that are opened: others, such as EPS, have Pillow start other programs."""
 MOST_BYTES = 256 * 2**20
 MOST_PIXELS = 100_000_000
 """Beyond these a file is more likely a trap than a picture; a JPEG may have more, its decoder shrinks it."""
@@ -22,9 +25,11 @@ def read_picture(path: Path, *, around: int) -> Image.Image:
     if path.is_dir():
         raise ValueError(f"{path}: not a picture but a folder; name the files in it")
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
+        if not stat.S_ISREG((state := path.stat()).st_mode):
+            raise ValueError("it is no file but a pipe or a device")
+        if (size := state.st_size) > MOST_BYTES:
             raise ValueError(f"its {size >> 20} MiB are more than the {MOST_BYTES >> 20} MiB that are read")
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             # A JPEG decoder shrinks by 2, 4 or 8 almost for free; twice the final size is kept for the resizing.
             opened.draft("RGB", (2 * around, 2 * around))
             if (pixels := opened.width * opened.height) > MOST_PIXELS:
@@ -32,8 +37,13 @@ def read_picture(path: Path, *, around: int) -> Image.Image:
             return _on_white(_in_bytes(ImageOps.exif_transpose(opened)))
     except FileNotFoundError:
         raise FileNotFoundError(f"{path}: there is no such picture") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that Pillow can read ({error}); remove or mend it") from None
+    # Pillow's readers raise whatever a damaged file leads them to.
+    except Exception as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path}: not a picture that Pillow can read ({what[:300]}); remove or mend it "
+            f"({', '.join(FORMATS)} are read)"
+        ) from None
 
 
 def framed(picture: Image.Image, size: int | tuple[int, int], framing: Framing, *, rim: float = 0.0) -> Image.Image:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import seeded
 from robustcnn.data.resident import ResidentDataset, spec_of
@@ -96,6 +97,8 @@ def load_signs(
     weights: Sequence[float] | None = None,
 ) -> tuple[ResidentDataset, ResidentDataset]:
     """(train, test), drawn once and then kept under `root`; nothing is kept when `root` is None or not writable."""
+    _check_size(size)
+    refuse_too_large(f"{train + test:,} signs", (train + test) * 3 * size**2, "ask for fewer, --data.drawn")
     # Even seeds train, odd seeds test: no test picture is ever a training picture, whatever the seed.
     images, labels = _cached(root, train, size=size, seed=2 * seed, weights=weights)
     unseen, answers = _cached(root, test, size=size, seed=2 * seed + 1, weights=weights)
