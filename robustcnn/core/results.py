@@ -256,6 +256,9 @@ class Finding:
     """What was measured, as far as one number says it."""
     says: str
     """One sentence: what was seen, and what to do about it when it is not a pass."""
+    passes: int = field(default=0, compare=False)
+    """Pictures that the model was shown for it."""
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -77,6 +77,59 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     if usable(precision, device) == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def _homes() -> list[Any]:
+    """Where torch keeps how exact float32 has to be, operation by operation; older ones have fewer of them."""
+    backends = torch.backends
+    places = [(backends.cuda, "matmul"), *((backends.cudnn, name) for name in ("conv", "rnn"))]
+    places += [(backends.mkldnn, name) for name in ("matmul", "conv", "rnn")]
+    homes = [getattr(place, name, None) for place, name in places]
+    return [home for home in homes if hasattr(home, "fp32_precision")]
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Inside the block float32 is float32 (no TF32, no bf16 for it) and cuDNN repeats itself; after it as before."""
+    before = [(home, home.fp32_precision) for home in _homes()]
+    deterministic, legacy = torch.backends.cudnn.deterministic, _legacy()
+    try:
+        torch.backends.cudnn.deterministic = True
+        _set_legacy(("highest", False))
+        for home, _ in before:
+            if home.fp32_precision not in EXACT:
+                home.fp32_precision = "ieee"
+        yield
+    finally:
+        torch.backends.cudnn.deterministic = deterministic
+        if legacy is not None:
+            _set_legacy(legacy)
+        for home, precision in before:
+            # Two words for the same: writing the one for the other would only confuse torch's older settings.
+            if not {home.fp32_precision, precision} <= set(EXACT) and home.fp32_precision != precision:
+                home.fp32_precision = precision
+
+
+EXACT = ("ieee", "none")
+
+
+def _legacy() -> tuple[str, bool] | None:
+    """The older settings; None where the newer ones say something that these have no word for."""
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return None
+
+
+def _set_legacy(values: tuple[str, bool]) -> None:
+    torch.set_float32_matmul_precision(values[0])
+    torch.backends.cudnn.allow_tf32 = values[1]
+
+
+def float32_is_kept() -> bool:
+    """Whether nothing coarser takes the place of float32 arithmetic now."""
+    homes = _homes()
+    return all(home.fp32_precision in EXACT for home in homes) if homes else _legacy() == ("highest", False)
 
 
 def seeded(seed: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -120,14 +120,24 @@ class ResidentDataset:
 
     def sample(self, count: int, *, generator: torch.Generator) -> ResidentDataset:
         """A stratified random part of `count` examples."""
+        return self if count == len(self) else self.subset(self.rows(count, generator=generator))
+
+    def rows(self, count: int, *, generator: torch.Generator) -> Tensor:
+        """Which examples `sample` takes, in order."""
         if not 0 < count <= len(self):
             raise ValueError(f"count must lie in 1..{len(self)} ({self.name} has that many), got {count}")
-        return self if count == len(self) else self.split(count / len(self), generator=generator)[1]
+        if count == len(self):
+            return torch.arange(count)
+        return self._taken(count / len(self), generator)[1]
 
     def split(self, fraction: float, *, generator: torch.Generator) -> tuple[ResidentDataset, ResidentDataset]:
         """(the rest, a stratified random `fraction`): every class keeps its share to within one example."""
         if not 0 < fraction < 1:
             raise ValueError(f"fraction must lie strictly between 0 and 1, got {fraction:g}")
+        rest, taken = self._taken(fraction, generator)
+        return self.subset(rest), self.subset(taken)
+
+    def _taken(self, fraction: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         labels = self.labels.cpu()
         shuffled = torch.randperm(len(self), generator=generator)
         by_class = shuffled[labels[shuffled].argsort(stable=True)]
@@ -135,7 +145,7 @@ class ResidentDataset:
         # whole number: each class gets floor or ceil of its share, and the total is exact.
         share = (torch.arange(len(self) + 1, dtype=torch.float64) * fraction + 0.5 + 1e-9).floor()
         taken = share[1:] > share[:-1]
-        return self.subset(by_class[~taken].sort().values), self.subset(by_class[taken].sort().values)
+        return by_class[~taken].sort().values, by_class[taken].sort().values
 
     def batches(
         self,

@@ -19,8 +19,17 @@ def predict(model: nn.Module, data: ResidentDataset, *, batch_size: int = 512, p
         raise ValueError(f"{data.name} holds no examples to predict")
     view = plain_view(model)
     with evaluating(view), autocast(data.device, precision):
-        batches = [view(images).float() for images, _ in data.batches(batch_size)]
+        batches = [_rows(view(images), images).float() for images, _ in data.batches(batch_size)]
     return torch.cat(batches)
+
+
+def _rows(logits: Tensor, images: Tensor) -> Tensor:
+    if logits.ndim != 2 or len(logits) != len(images):
+        raise ValueError(
+            f"model must return logits ({len(images)}, K) for {len(images)} images, one row each, got "
+            f"{tuple(logits.shape)}"
+        )
+    return logits
 
 
 def score(

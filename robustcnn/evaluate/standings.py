@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ class Evidence:
     """Index (N,) of the first attack that broke the example, or a `BrokenBy`."""
     attacks: tuple[str, ...]
     """Their names, in the order in which they were listed."""
+
+    def subset(self, rows: Tensor) -> Evidence:
+        """About these examples alone."""
+        cut: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        return Evidence(**{name: part[rows] if isinstance(part, Tensor) else part for name, part in cut.items()})
 
 
 class Against:

@@ -1,34 +1,82 @@
-"""Can the model's answers be attacked at all: do they repeat, are they logits, is there a way back to the input?"""
+"""Can the model's answers be attacked at all: does it answer, the same each time, with logits, with a way back?"""
 
 from __future__ import annotations
 
+import time
+
+import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import input_gradient
 from robustcnn.core.losses import log_odds
 from robustcnn.core.results import Finding, Share
-from robustcnn.core.runtime import evaluating
+from robustcnn.core.runtime import evaluating, first_line
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import finding
+from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
+from robustcnn.fast.plain_view import plain_view
 
 ROUNDING = 1e-2
-"""Of the spread of the logits: more than TF32 and another batch size change, far less than random layers do."""
+"""Of the spread of the logits: more than another batch size changes, far less than random layers do."""
+PATIENCE = 10.0
+"""Seconds for one image, after which there is no point in attacking it thousands of times."""
+SIZES = (1, 2, 7)
+"""Batches that attacks come down to as examples leave."""
+
+
+def answers(model: nn.Module, data: ResidentDataset) -> Finding:
+    """It takes batches of any size, and gives a row of numbers for each picture, in a time that can be waited for."""
+    refusal = None
+    try:
+        seconds = _asked(model, data, 1)
+        if seconds > PATIENCE:
+            refusal = f"the model takes {seconds:.0f} s for one image, and would be asked many thousand times"
+        else:
+            for size in {min(size, len(data)) for size in (*SIZES, len(data))}:
+                _asked(model, data, size)
+    except Exception as problem:  # of any kind: a model may fail in any way
+        refusal = str(problem) if isinstance(problem, ValueError) else first_line(problem)
+    return finding(
+        "answers",
+        refusal or f"the model answers batches of 1 to {len(data)} images with one row of numbers each",
+        figure=None,
+        trouble="fail" if refusal else None,
+        cure="nothing can be measured before it does; all other checks are left out",
+    )
+
+
+@torch.no_grad()
+def _asked(model: nn.Module, data: ResidentDataset, size: int) -> float:
+    images, start = data.images[:size].clone(), time.perf_counter()
+    with evaluating(model):
+        logits = plain_view(model)(images)
+    if logits.ndim != 2 or len(logits) != size:
+        raise ValueError(f"the model returns {tuple(logits.shape)} for {size} images, not a row of logits for each")
+    if logits.shape[1] != data.spec.num_classes:
+        raise ValueError(f"the model tells {logits.shape[1]} classes apart, {data.name} has {data.spec.num_classes}")
+    return time.perf_counter() - start
 
 
 def repeatable(model: nn.Module, data: ResidentDataset) -> Finding:
-    """The same images give the same logits, also in other company."""
-    first = predict(model, data, batch_size=len(data))
-    again = predict(model, data, batch_size=max(len(data) // 2, 1))
-    changed = Share.of(int(((first - again).abs().amax(1) > ROUNDING * first.std()).sum()), len(data))
+    """The same batch gives the same logits."""
+    first, again = (predict(model, data, batch_size=len(data)) for _ in range(2))
+    changed = differing(first, again)
     return finding(
         "repeatable answers",
         f"asked twice, the model changes its logits for {changed.hits} of {changed.count} images",
         figure=changed.value,
         trouble="warn" if changed.hits else None,
-        cure="it draws random numbers or mixes the images of a batch; all further checks take mean gradients and mean "
-        "logits of several draws, and so should every attack (eot=10, or AutoAttack(version='rand'))",
+        cure="it draws random numbers; all further checks take mean gradients and mean logits of several draws, and so "
+        "should every attack (eot=10, or AutoAttack(version='rand'))",
     )
+
+
+def differing(first: Tensor, again: Tensor) -> Share:
+    """Of how many images the logits differ by more than rounding does; what is no number twice is the same."""
+    first, again = (each.nan_to_num(nan=1e9, posinf=1e9, neginf=-1e9) for each in (first, again))
+    spread = first.std() if first.numel() > 1 else first.abs().amax()
+    return Share.of(int(((first - again).abs().amax(1) > ROUNDING * spread).sum()), len(first))
 
 
 def logits(model: nn.Module, data: ResidentDataset) -> Finding:
@@ -48,14 +96,30 @@ def logits(model: nn.Module, data: ResidentDataset) -> Finding:
         "scores are logits",
         f"the scores of {probabilities.hits} of {probabilities.count} images are probabilities",
         figure=probabilities.value,
-        trouble="warn" if probabilities.hits == probabilities.count else None,
-        cure="their slope rounds away where the model is sure of itself; let it return what goes into the softmax",
+        trouble="fail" if probabilities.hits == probabilities.count else None,
+        cure="their slope rounds away where the model is sure of itself, and so does any loss built on them; "
+        "let it return what goes into the softmax",
     )
 
 
 def _sum_to_one(scores: Tensor) -> Tensor:
     inside = ((scores >= 0) & (scores <= 1)).all(1)
     return inside & ((scores.double().sum(1) - 1).abs() < 1e-4)
+
+
+def label_order(model: nn.Module, data: ResidentDataset) -> Finding:
+    """The model is right more often than chance: else its classes are not the data's, or not in their order."""
+    scores = predict(model, data)
+    right = Share.of(int(is_right(scores, data.labels).sum()), len(data))
+    chance = data.counts.amax().item() / len(data) if len(data) else 0.0
+    chance = min(chance, 1 / data.spec.num_classes)
+    return finding(
+        "label order",
+        f"of {right.count} images {right.hits} are right without an attack; chance is {100 * chance:.0f} %",
+        figure=right.value,
+        trouble="fail" if right.high < chance else None,
+        cure="the classes seem to be in another order than the data's; what is wrong from the start cannot be attacked",
+    )
 
 
 def differentiable(model: nn.Module, data: ResidentDataset) -> Finding:
@@ -65,8 +129,8 @@ def differentiable(model: nn.Module, data: ResidentDataset) -> Finding:
     try:
         with evaluating(model):
             input_gradient(model, images, lambda scores, part: log_odds(scores, data.labels[:1][part]))
-    except ValueError as problem:
-        refusal = str(problem)
+    except Exception as problem:  # models say in many ways that they cannot be differentiated
+        refusal = str(problem) if isinstance(problem, ValueError) else first_line(problem)
     return finding(
         "input gradient",
         refusal or "the model can be differentiated with respect to its input",
@@ -74,6 +138,3 @@ def differentiable(model: nn.Module, data: ResidentDataset) -> Finding:
         trouble="fail" if refusal else None,
         cure="the checks that need a gradient are left out",
     )
-
-
-CHECKS = (repeatable, logits, differentiable)

@@ -1,4 +1,4 @@
-"""How sure a count of examples is: exact binomial limits (Clopper & Pearson 1934), and the verdicts that rest on them."""
+"""How sure a count of examples is: exact binomial limits (Clopper & Pearson 1934), and verdicts that rest on them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class OnTop:
         """No attack ever converges wholly: what counts is by how much."""
         if self.hits < 2 or self.share <= SLIGHT:
             return "pass"
-        return "fail" if self.share > GRAVE else "warn"
+        return "fail" if self.share > GRAVE and self.proven > SLIGHT else "warn"
 
 
 def limit(hits: int, count: int, alpha: float) -> float:

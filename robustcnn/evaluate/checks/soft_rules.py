@@ -168,7 +168,7 @@ def _integer_sum(func: Function, args: Any, kwargs: Any) -> Tensor | None:
     return with_slope_of(hard, soft) if hard.is_floating_point() else _remember(hard, soft, "linear")
 
 
-def _product(func: Function, args: Any, kwargs: Any) -> Tensor | None:
+def _product(func: Function, args: Any, kwargs: Any) -> Tensor | None:  # noqa: ARG001
     if func.__name__ not in PRODUCTS or len(args) < 2:
         return None
     softs = [_soft(each) for each in args[:2]]
@@ -185,7 +185,7 @@ def _where(func: Function, args: Any, kwargs: Any) -> Tensor | None:
     return None if soft is None or len(args) < 3 else _blend(func(*args, **kwargs), soft, args[1], args[2])
 
 
-def _masked_fill(func: Function, args: Any, kwargs: Any) -> Tensor | None:
+def _masked_fill(func: Function, args: Any, kwargs: Any) -> Tensor | None:  # noqa: ARG001
     soft = _soft(args[1]) if len(args) > 2 else None
     if soft is None or not isinstance(args[2], int | float) or abs(args[2]) > 1e6:
         return None

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from robustcnn.evaluate.checks.soft_rules import RULES, slopes, with_slope_of
@@ -34,7 +34,7 @@ class SoftSteps(TorchFunctionMode):
         self.outside: dict[torch.Size, list[Tensor]] = {}
         """What left torch, by its shape, until something of that shape comes back."""
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if func == DATA:
@@ -98,11 +98,11 @@ def made_by_hand_undone() -> Iterator[list[str]]:
             return cls.forward(*args)
         return cls.forward(_Context(), *args)
 
-    kind.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
+    kind.apply = classmethod(apply)
     try:
         yield met
     finally:
         if before is None:
             del kind.apply
         else:
-            kind.apply = before  # type: ignore[method-assign]
+            kind.apply = before

@@ -78,15 +78,14 @@ def inner_networks(model: nn.Module, data: ResidentDataset, *, least: float) -> 
     """
     images, labels = next(data.batches(128))
     found: dict[str, nn.Module] = {}
-    with evaluating(model):
-        for name, part in list(parts_of(model))[:PARTS_TRIED]:
-            part.eval()
+    for name, part in list(parts_of(model))[:PARTS_TRIED]:
+        with evaluating(part):
             logits = _asked(part, images[:2])
             if logits is None or logits.shape != (len(images[:2]), data.spec.num_classes):
                 continue
             logits = _asked(part, images)
-            if logits is not None and (logits.argmax(1) == labels).float().mean() >= least:
-                found[name] = part
+        if logits is not None and (logits.argmax(1) == labels).float().mean() >= least:
+            found[name] = part
     return found
 
 

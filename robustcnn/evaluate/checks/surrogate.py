@@ -1,30 +1,69 @@
-"""A small network that learns to answer as another does: what fools the one may fool the other."""
+"""Small networks that learn to answer as another model does: what fools them may fool it too."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.predict import predict
 from robustcnn.models import build
 
-STEPS = 200
+STEPS = 250
 BATCH = 64
+STUDENTS = (("mlp", 0.25), ("smallcnn", 0.25))
+"""Two of different kinds: what fools both is more than a flaw of one."""
 
 
-def distilled(model: nn.Module, data: ResidentDataset, *, seed: int = 0) -> nn.Module:
-    """Trained on the model's own answers, which is all that an attacker needs to ask for (Papernot et al. 2017)."""
-    with global_seed(seed):
-        student = build("mlp", data.spec, width=0.25).to(data.device)
-    answers = predict(model, data)[:, : data.spec.num_classes].argmax(1)
-    optimizer = torch.optim.Adam(student.parameters(), lr=2e-3)
+class Together(nn.Module):
+    """The mean of several models' logits."""
+
+    def __init__(self, *models: nn.Module) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.stack([model(images) for model in self.models]).mean(0)
+
+
+def distilled(model: nn.Module, data: ResidentDataset, threat: ThreatModel, *, seed: int = 0) -> nn.Module:
+    """Trained on the model's own answers, which is all that an attacker needs to ask for (Papernot et al. 2017).
+
+    It is asked about noisy pictures too: what it says inside the ball is what an attack has to know.
+    """
     generator = seeded(seed)
+    noise = torch.randint(2, data.images.shape, generator=generator).to(data.images) * 2 - 1
+    length = threat.distance(noise, torch.zeros_like(noise)).view(-1, 1, 1, 1)
+    noisy = (data.images + noise * (threat.eps / length)).clamp(*threat.bounds)
+    images = torch.cat([data.images, noisy])
+    answers = torch.cat([_classes(model, data, part) for part in (data.images, noisy)])
+    with global_seed(seed):
+        students = [each for name, width in STUDENTS if (each := _student(name, width, data)) is not None]
+    for student in students:
+        _teach(student, images, answers, generator)
+    return Together(*students).eval()
+
+
+def _classes(model: nn.Module, data: ResidentDataset, images: Tensor) -> Tensor:
+    shown = ResidentDataset(images=images, labels=data.labels, spec=data.spec)
+    return predict(model, shown)[:, : data.spec.num_classes].nan_to_num().argmax(1)
+
+
+def _student(name: str, width: float, data: ResidentDataset) -> nn.Module | None:
+    try:
+        return build(name, data.spec, width=width).to(data.device)
+    except ValueError:
+        # A picture may be too small for a convolutional network.
+        return None
+
+
+def _teach(student: nn.Module, images: Tensor, answers: Tensor, generator: torch.Generator) -> None:
+    optimizer = torch.optim.Adam(student.parameters(), lr=2e-3)
     for _ in range(STEPS):
-        rows = torch.randint(len(data), (BATCH,), generator=generator).to(data.device)
+        rows = torch.randint(len(images), (BATCH,), generator=generator).to(images.device)
         optimizer.zero_grad()
-        cross_entropy(student(data.images[rows]), answers[rows]).mean().backward()
+        cross_entropy(student(images[rows]), answers[rows]).mean().backward()
         optimizer.step()
-    return student.eval()
