@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,8 +34,15 @@ class Evidence:
 
     def subset(self, rows: Tensor) -> Evidence:
         """About these examples alone."""
-        cut: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
-        return Evidence(**{name: part[rows] if isinstance(part, Tensor) else part for name, part in cut.items()})
+        return replace(
+            self,
+            images=self.images[rows],
+            adversarial=self.adversarial[rows],
+            labels=self.labels[rows],
+            clean_logits=self.clean_logits[rows],
+            logits=self.logits[rows],
+            broken_by=self.broken_by[rows],
+        )
 
 
 class Against:

@@ -110,7 +110,9 @@ def _sum_to_one(scores: Tensor) -> Tensor:
 def label_order(model: nn.Module, data: ResidentDataset) -> Finding:
     """The model is right more often than chance: else its classes are not the data's, or not in their order."""
     scores = predict(model, data)
-    right = Share.of(int(is_right(scores, data.labels).sum()), len(data))
+    # What is no answer at all is another check's.
+    answered = scores.isfinite().all(1)
+    right = Share.of(int(is_right(scores, data.labels).sum()), int(answered.sum()))
     chance = data.counts.amax().item() / len(data) if len(data) else 0.0
     chance = min(chance, 1 / data.spec.num_classes)
     return finding(

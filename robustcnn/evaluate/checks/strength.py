@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from robustcnn.attacks import Attack
-from robustcnn.core.results import VERDICTS, Finding
 from robustcnn.core.norms import fraction
+from robustcnn.core.results import VERDICTS, Finding
 from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.checks import rivals
 from robustcnn.evaluate.checks.bench import FEW, TRIED, Bench, finding, some

@@ -111,10 +111,10 @@ def test_a_model_without_any_robustness_is_healthy() -> None:
     assert "0 at 0.5, 0 at 1" in curve.says
 
 
-def test_a_model_that_is_always_wrong_is_no_trouble_either() -> None:
+def test_a_model_that_is_always_wrong_has_its_labels_in_another_order_and_no_other_trouble() -> None:
     shifted = Changed(victim("network"), after=lambda scores: scores.roll(1, dims=1))
     findings = run_checks(shifted, DATA.subset(20), THREAT)
-    assert {each.verdict for each in findings} == {"pass"}
+    assert [each.check for each in findings if each.verdict != "pass"] == ["label order"]
     assert next(each for each in findings if each.check == "unbounded eps").says.endswith("0 of 0 examples stand")
 
 
@@ -156,7 +156,7 @@ def straight_through(change: Change) -> Change:
 
 
 SICK = {
-    "probabilities": (None, lambda scores: scores.softmax(1), "scores are logits", "warn"),
+    "probabilities": (None, lambda scores: scores.softmax(1), "scores are logits", "fail"),
     "saturated softmax": (None, lambda scores: (1000 * scores).softmax(1), "vanishing gradients", "fail"),
     "steps": (lambda images: (6 * images).round() / 6, None, "vanishing gradients", "fail"),
     "steps hidden from autograd": (
@@ -168,10 +168,10 @@ SICK = {
     "signs": (lambda images: (images - 0.3).sign(), None, "unbounded eps", "fail"),
     "root of black": (torch.sqrt, None, "finite gradients", "fail"),
     "clamp": (lambda images: images.clamp(0, 1), None, "gradients at the bounds", "fail"),
-    "large logits": (None, lambda scores: 1000 * scores, "scale of the logits", "warn"),
+    "large logits": (None, lambda scores: 1000 * scores, "scale of the logits", "fail"),
     "cut off": (lambda images: images.detach(), None, "input gradient", "fail"),
     "waves": (lambda images: images + 0.05 * (200 * images).sin(), None, "enough steps", "fail"),
-    "overflow": (None, lambda scores: scores / 0, "scores are logits", "fail"),
+    "overflow": (None, lambda scores: scores * 1e38 * 10, "scores are logits", "fail"),
 }
 ALONE = ("probabilities", "clamp", "large logits", "cut off", "root of black", "overflow")
 """These do no harm that another check would see."""
@@ -211,7 +211,7 @@ def test_random_numbers_are_noticed_and_averaged_out() -> None:
     found = {each.check: each for each in first if each.verdict != "pass"}
     assert found["repeatable answers"].verdict == "warn"
     assert "eot" in found["repeatable answers"].says
-    assert set(found) <= {"repeatable answers", "successes survive the judge"}
+    assert not {each.check for each in first if each.verdict == "fail"}
 
 
 def test_a_coarse_search_is_confirmed_in_float32() -> None:
@@ -225,8 +225,8 @@ def test_every_trouble_comes_with_a_cure_and_every_finding_is_said_as_it_is_foun
         Changed(victim("network"), after=lambda scores: scores.softmax(1)), DATA, THREAT, count=20, say=heard.append
     )
     assert heard == [f"{each.verdict}  {each.check}: {each.says}" for each in findings]
-    assert len({each.check for each in findings}) == len(findings) == 17
-    warned = next(each for each in findings if each.verdict == "warn")
+    assert len({each.check for each in findings}) == len(findings) == 33
+    warned = next(each for each in findings if each.verdict != "pass")
     assert warned.says.endswith("let it return what goes into the softmax")
 
 
