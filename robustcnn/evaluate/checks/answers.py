@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import input_gradient
-from robustcnn.core.losses import log_odds
+from robustcnn.core.losses import is_right, log_odds
 from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import evaluating, first_line
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import finding
-from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
 from robustcnn.fast.plain_view import plain_view
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from robustcnn.core.losses import is_right
 from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import evaluating, first_line, float32_is_kept, global_seed, seeded
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.answers import differing
 from robustcnn.evaluate.checks.bench import Bench, finding
 from robustcnn.evaluate.checks.counts import limit
-from robustcnn.evaluate.metrics import is_right
 from robustcnn.evaluate.predict import predict
 from robustcnn.fast.plain_view import beneath
 

@@ -55,7 +55,7 @@ CHECKS: tuple[Check, ...] = (
 """All that need an attack on the gradient."""
 DRAWS = 5
 """Looks at a model that draws random numbers ..."""
-FEWER = 4
+FEWER = 2
 """... and that takes its time: the examples are fewer by this factor."""
 LEARNT_FROM = 1000
 """Examples that a surrogate is trained on, where none is given."""

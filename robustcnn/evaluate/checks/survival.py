@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from robustcnn.core.losses import is_right
 from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import evaluating
 from robustcnn.evaluate.checks.bench import FEW, Bench, finding
-from robustcnn.evaluate.metrics import is_right
 
 
 def survival(bench: Bench) -> Finding:
