@@ -108,7 +108,7 @@ def main() -> None:
             lesson.metrics({f"{way}/clean": mean(shares[0]), f"{way}/robust": mean(shares[-1]), f"{way}/sparse": small})
             drawn[way] = dict(zip((0.0, *RADII), shares, strict=True))
             if way in SHOWN:
-                weights[f"{way}: {FORMULAS[way]}"] = dense_weights(nets[0])
+                weights[f"{way}\n{FORMULAS[way]}"] = dense_weights(nets[0])
         lesson.picture("effects", training_effects(drawn))
         if weights:
             values = {name: each.tolist() for name, each in weights.items()}

@@ -73,7 +73,7 @@ def main() -> None:
             f"PGD, {args.eps[-1]:g}": PGD(steps=20)(net, test.waves[shown], test.labels[shown], threat),
         }
         scaled = {name: ((spectrum(each).flip(2) + 2.5) / 4).clamp(0, 1) for name, each in rows.items()}
-        lesson.picture("spectrograms", picture_rows(scaled, largest=160))
+        lesson.picture("spectrograms", picture_rows(scaled, largest=400))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ def test_an_experiment_explains_itself_and_offers_quick(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
-def test_an_experiment_prints_a_table_in_small_without_any_data_set(script: Path, tmp_path: Path) -> None:
+def test_an_experiment_works_in_small_and_keeps_table_and_pictures_without_any_data_set(
+    script: Path, tmp_path: Path
+) -> None:
     env = os.environ | {
         "ROBUSTCNN_DATA": str(tmp_path / "no-data"),
         "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
@@ -54,3 +56,10 @@ def test_an_experiment_prints_a_table_in_small_without_any_data_set(script: Path
     heads = [number for number, line in enumerate(done.stdout.splitlines()) if line.startswith("|---")]
     assert heads, done.stdout
     assert done.stdout.splitlines()[heads[0] + 1].startswith("| ")
+    if "Lesson(" in script.read_text():
+        (folder,) = (tmp_path / "mlruns" / "checkpoints").glob("lecture-*-quick")
+        kept = {path.name for path in folder.glob("*.png")} | {"table.md"}
+        assert len(kept) > 1
+        assert "|---|" in (folder / "table.md").read_text()
+        told = (folder / "tracking.jsonl").read_text()
+        assert [name for name in kept if name not in told] == []

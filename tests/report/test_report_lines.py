@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from robustcnn.report.plots import bars, histograms, lines
+from robustcnn.report.plots import bars, histograms, lines, png
 
 
 def test_a_line_for_every_name_with_its_points() -> None:
@@ -23,3 +23,12 @@ def test_a_bar_for_every_name_in_every_group() -> None:
 def test_no_value_is_lost_beyond_the_ends_of_a_histogram() -> None:
     (axes,) = histograms({"w": [-9.0, 0.0, 0.01, 9.0]}, along="weight", reach=0.1, bins=10).axes
     assert sum(patch.get_height() for patch in axes.patches) == pytest.approx(4)
+
+
+def test_a_logarithmic_axis_has_plain_numbers() -> None:
+    figure = lines({"one": [(0.01, 1.0), (100, 1e4)]}, across="seconds", up="loss", log="xy")
+    png(figure)
+    (axes,) = figure.axes
+    written = [tick.get_text() for tick in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    assert "1" in written
+    assert [text for text in written if "math" in text] == []

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from robustcnn.report.plots.canvas import COLOURS, GREY, grid, legend_above, page, styled
 
@@ -23,10 +25,9 @@ def lines(
     for (name, points), colour in zip(series.items(), cycle(COLOURS), strict=False):
         axes.plot(*zip(*points, strict=True), color=colour, marker="." if len(points) <= 40 else "", label=name)
     axes.set(xlabel=across, ylabel=up, title=title)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    for axis, name in ((axes.xaxis, "x"), (axes.yaxis, "y")):
+        if name in log:
+            _logarithmic(axes, axis, name)
     if percent:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     if len(series) > 1:
@@ -62,6 +63,15 @@ def histograms(values: Mapping[str, Sequence[float]], *, along: str, reach: floa
         inside = [min(max(value, -reach), reach) for value in each]
         pane.hist(inside, bins=bins, range=(-reach, reach), color=COLOURS[0])
         pane.axvline(0, color=GREY, lw=1, ls=":")
-        pane.set(title=name, xlabel=along, yscale="log")
+        pane.set(title=name, xlabel=along)
+        _logarithmic(pane, pane.yaxis, "y")
     panes[0][0].set_ylabel("how many")
     return figure
+
+
+def _logarithmic(axes: Axes, axis: Axis, name: str) -> None:
+    """With plain numbers: matplotlib's powers are formulas, which our style leaves as they are written."""
+    (axes.set_xscale if name == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if name == "y" else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
