@@ -68,8 +68,8 @@ def marked(images: Tensor, points: Tensor) -> Tensor:
 def main() -> None:
     parser = lesson_options(__doc__, "41-keypoints")
     parser.add_argument("--csv", type=Path, help="Kaggle's training.csv")
-    parser.add_argument("--faces", type=int, default=1200, help="to draw")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--faces", type=int, default=1000, help="to draw")
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--patience", type=int, default=10)
     parser.add_argument("--tolerance", type=float, default=3.0, help="pixels that count as near enough")
@@ -80,7 +80,7 @@ def main() -> None:
     with Lesson(args, f"{len(train.images)} faces of {SIDE}x{SIDE} pixels, {len(POINTS)} points") as lesson:
         with global_seed(args.seed):
             net = keypoint_cnn(hidden=args.hidden)
-        config = TensorFit(epochs=args.epochs, batch_size=32, optim=optim, patience=args.patience, seed=args.seed)
+        config = TensorFit(epochs=args.epochs, batch_size=16, optim=optim, patience=args.patience, seed=args.seed)
         print(HEAD)
         history = []
         for epoch in fit_tensors(net, Pairs(*train), Pairs(*valid), F.mse_loss, config, change=mirrored):
