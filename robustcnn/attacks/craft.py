@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack, input_gradient
+from robustcnn.attacks.black_box import BlackBoxView, black_box_in
 from robustcnn.core.losses import cross_entropy, margin
 from robustcnn.core.runtime import Precision, evaluating, keep_memory, out_of_memory, seeded
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.plain_view import PlainView, View, check_takes
+from robustcnn.fast.plain_view import PlainView, View, beneath, check_takes
 from robustcnn.fast.view import CoarseView, FastView, fast_view
 
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
@@ -78,8 +79,11 @@ def prepare(
 
     A model that no fast view agrees with comes back in a plain one, so that it is tried and told of once.
     """
-    if isinstance(model, View) and (model.chunk is not None or not isinstance(model, PlainView)):
+    if isinstance(model, View) and (model.chunk is not None or type(model) is not PlainView):
         return model
+    if black_box_in(model) is not None:
+        # Its questions may be dear: none is asked to try things out.
+        return BlackBoxView(beneath(model), chunk=None if batch_size == "auto" else batch_size)
     if batch_size != "auto" and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 or 'auto', got {batch_size}")
     keep_memory()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, is_fooled
+from robustcnn.attacks.black_box import Pool, QueryCounter
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.runtime import global_seed
 from robustcnn.core.threat import ThreatModel
@@ -143,6 +144,8 @@ def _starting_points(
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Which examples can be attacked, and from where: the nearest image of a pool that the model sees as we want it."""
+    if isinstance(model, QueryCounter) and model.pool is not None:
+        return _known_starts(model.pool, images, labels, targets)
     low, high = threat.bounds
     noise = torch.rand(POOL, *images.shape[1:], generator=generator, device=generator.device).to(images)
     flat = torch.linspace(low, high, 5).to(images).view(-1, *[1] * (images.ndim - 1)).expand(-1, *images.shape[1:])
@@ -161,6 +164,15 @@ def _starting_points(
         )
     rows = (~missing & ~already).nonzero().squeeze(1)
     return rows, pool[nearest.indices[rows]]
+
+
+def _known_starts(pool: Pool, images: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The nearest images of a pool whose classes are known, so that nothing need be asked."""
+    wanted = pool.predicted != labels[:, None] if targets is None else pool.predicted == targets[:, None]
+    distance = torch.cdist(images.flatten(1), pool.images.flatten(1)).masked_fill(~wanted, math.inf)
+    nearest = distance.min(1)
+    rows = nearest.values.isfinite().nonzero().squeeze(1)
+    return rows, pool.images[nearest.indices[rows]]
 
 
 @contextmanager

@@ -114,7 +114,7 @@ def _evaluate(arguments: list[str]) -> None:
     from robustcnn.report.pages import page
     from robustcnn.runs.evaluate import evaluate_model
     from robustcnn.runs.evaluate_config import EvaluateConfig
-    from robustcnn.runs.find_model import find
+    from robustcnn.runs.find_model import find, is_foreign
 
     names, rest = _named(arguments)
     if (not names and not {"-h", "--help"} & set(rest)) or len(names) > 1:
@@ -122,15 +122,20 @@ def _evaluate(arguments: list[str]) -> None:
     text = (
         "Attack a model, check the outcome, write a report; the same command goes on after any interruption.\n\n"
         "usage: robustcnn evaluate MODEL [OPTIONS]\n\nMODEL: a run's name or MLflow id, a checkpoint folder, runs:/ID, "
-        "models:/NAME@ALIAS,\n       or package.module:function that returns a torch.nn.Module"
+        "models:/NAME@ALIAS,\n       package.module:function that returns a torch.nn.Module, torchvision:NAME[:FILE], "
+        "timm:NAME[:FILE],\n       robustbench:NAME, onnx:FILE, pt2:FILE or http://HOST/PATH; these see pixels in "
+        "[0, 1], --mean and --std change that"
     )
     default = EvaluateConfig()
-    if names:
+    foreign = bool(names) and is_foreign(names[0])
+    if names and not foreign:
         kept, _ = take(rest, "--runs")
         chosen, _ = take(rest, "--which")
         victim = find(names[0], Path(kept) if kept else default.runs, which="last" if chosen == "last" else "best")
         default = default if victim.trained is None else replace(default, data=victim.trained.data)
     config = parse(EvaluateConfig, rest, verb="evaluate", text=text, default=default)
+    if foreign or config.source.mean:
+        victim = find(names[0], config.runs, which=config.which, source=config.source)
     done = evaluate_model(victim, config, say=_say)
     _say(f"\n{done.table}\n\n{page(done.folder)}")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from robustcnn.core.audited import Audited
+from robustcnn.core.queries import Queries
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,6 +199,8 @@ class AttackScore:
     distances: dict[str, float]
     """Median length of its successes' changes, by norm: linf, l2, l1; empty where nothing succeeded."""
     seconds: float
+    queries: Queries | None = None
+    """Of a black box only."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
+from robustcnn.attacks.black_box import BlackBoxView
 from robustcnn.attacks.craft import craft
 from robustcnn.core.losses import is_right
 from robustcnn.core.norms.batched import per_example
@@ -18,6 +19,7 @@ from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
+from robustcnn.evaluate.asking import search
 from robustcnn.evaluate.predict import predict
 
 SLACK = 1e-4
@@ -34,6 +36,8 @@ class Tries:
     """The plain model's, in float32."""
     kept: Tensor
     """Which are wrong, and still wrong as pictures of bytes."""
+    queries: Tensor | None = None
+    """Of a black box: questions (N,) up to the first success, minus their number where there was none."""
     seconds: float
     """The attack's own."""
 
@@ -46,7 +50,7 @@ def attempt(
     originals = as_pixels(examples.images)
     generator = seeded(seed, examples.device)
     with global_seed(seed), named(attack, threat):
-        found = craft(attack, view, originals, examples.labels, threat, generator=generator)
+        found, queries = _searched(attack, view, originals, examples.labels, threat, generator)
         # What has come back from a GPU has been waited for.
         found = _inside(found.cpu(), originals.cpu(), threat)
         seconds = time.perf_counter() - start
@@ -55,7 +59,16 @@ def attempt(
         kept = torch.zeros_like(wrong)
         if wrong.any():
             kept[wrong] = _still_wrong(model, examples.subset(wrong.nonzero().flatten()), found[wrong], threat)
-    return Tries(images=found, logits=logits, kept=kept, seconds=seconds)
+    return Tries(images=found, logits=logits, kept=kept, seconds=seconds, queries=queries)
+
+
+def _searched(
+    attack: Attack, view: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    if isinstance(view, BlackBoxView):
+        asked = search(attack, view, images, labels, threat, generator)
+        return asked.images, asked.queries
+    return craft(attack, view, images, labels, threat, generator=generator), None
 
 
 @contextmanager

@@ -54,6 +54,8 @@ class Parts:
             "seconds": torch.tensor(tries.seconds, dtype=torch.float64),
             "rows": rows.clone(),
         }
+        if tries.queries is not None:
+            tensors["queries"] = tries.queries
         content = safetensors.torch.save(tensors, metadata={"digest": self._digest(path, tensors)})
         write_atomically(path, content)
 

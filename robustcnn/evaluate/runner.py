@@ -12,10 +12,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
+from robustcnn.attacks.black_box import BlackBoxView, Pool
 from robustcnn.attacks.craft import prepare
 from robustcnn.attacks.swift import Swift
 from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.losses import is_right
 from robustcnn.core.norms import NORMS
+from robustcnn.core.queries import Queries
 from robustcnn.core.results import AttackScore, Share, ThreatScore
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -39,6 +42,8 @@ class After:
 
 
 BatchSize = int | Literal["auto"]
+CURVE_POINTS = 50
+"""At most, of the accuracy over questions."""
 Say = Callable[[str], None]
 ESCALATED = "AutoAttack() after all others"
 """Who is to blame for what stood until a cheap suite was doubted."""
@@ -68,7 +73,11 @@ class Trial:
         """One for all attacks, and none for an evaluation that is found complete."""
         few = self.data.subset(self.plan.block)
         options = {"precision": self.plan.precision, "batch_size": self.batch_size}
-        return prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
+        view = prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
+        if isinstance(view, BlackBoxView):
+            # Searches that start from another class's picture need not look for one.
+            view.pool = Pool(as_pixels(few.images), self.clean[: len(few)].argmax(1).to(few.device))
+        return view
 
     def run(self, bar: tqdm, say: Say) -> Iterator[tuple[ThreatScore, Evidence]]:
         def told(line: str) -> None:
@@ -155,6 +164,7 @@ class Trial:
             kept_as_bytes=Share.of(int(against.kept.sum()), int(success.sum())),
             distances=_medians(against.images[success], self.images[success]),
             seconds=seconds,
+            queries=None if against.queries is None else _cost(against.queries, self.clean, self.labels),
         )
 
     def _evidence(self, threat: ThreatModel, worst: WorstCase, *, escalated: bool) -> Evidence:
@@ -168,6 +178,22 @@ class Trial:
             broken_by=worst.broken_by,
             attacks=(*map(repr, self.plan.attacks), *([ESCALATED] if escalated else [])),
         )
+
+
+def _cost(queries: Tensor, clean: Tensor, labels: Tensor) -> Queries:
+    """What successes cost, and the robust accuracy that so many questions an image leave."""
+    took = queries[queries > 0].sort().values
+    right = int(is_right(clean, labels).sum())
+    points = took.unique()
+    if len(points) > CURVE_POINTS:
+        points = points[torch.linspace(0, len(points) - 1, CURVE_POINTS).round().long()]
+    curve = [(0, right / len(labels))]
+    curve += [(int(point), (right - int((took <= point).sum())) / len(labels)) for point in points]
+    return Queries(
+        median=float(took.double().quantile(0.5)) if len(took) else None,
+        total=int(queries.abs().sum()),
+        curve=tuple(curve),
+    )
 
 
 def _medians(found: Tensor, originals: Tensor) -> dict[str, float]:

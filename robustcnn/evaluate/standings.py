@@ -55,6 +55,8 @@ class Against:
         """What the attack broke: not what was wrong before."""
         self.kept = torch.zeros_like(self.broken)
         """Successes that survive as bytes."""
+        self.queries: Tensor | None = None
+        """Of a black box: questions until it was broken, minus their number where it was not; 0 for none."""
 
     @classmethod
     def going_on(cls, worst: WorstCase, labels: Tensor) -> Against:
@@ -74,6 +76,11 @@ class Against:
         wrong = ~is_right(tries.logits, self.labels[rows])
         self.images[rows], self.logits[rows], self.kept[rows] = tries.images, tries.logits, tries.kept
         self.broken[rows], self.success[rows] = wrong, wrong
+        if tries.queries is not None:
+            before = torch.zeros_like(self.labels) if self.queries is None else self.queries
+            # A ball that grows goes on asking about what still stands.
+            asked = before[rows].abs() + tries.queries.abs()
+            self.queries = before.index_copy(0, rows, torch.where(wrong, asked, -asked))
 
 
 class WorstCase:

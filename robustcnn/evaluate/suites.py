@@ -7,7 +7,7 @@ import re
 from typing import Any, Literal, cast, get_args
 
 from robustcnn import attacks
-from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, Swift, UniformNoise
+from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, Square, Swift, UniformNoise
 from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.plain_data import did_you_mean, from_plain, number
 
@@ -44,6 +44,8 @@ KINDS = (
 )
 ATTACKS: dict[str, type] = {name.lower(): getattr(attacks, name) for name in KINDS.split()}
 ATTACKS |= {"cw": ATTACKS["carliniwagner"], "noise": UniformNoise}
+SQUARE_NORMS = ("linf", "l2")
+"""For which windows are known."""
 EXAMPLE = "write for example pgd(steps=100, step_size=2/255)"
 
 
@@ -57,6 +59,20 @@ def suite(name: SuiteName | str, norm: NormName) -> tuple[Attack, ...]:
         return SUITES[name]
     breadth = (Foolbox(name=each, options=options) for each, options in FOOLBOX.get(norm, {}).items())
     return (*QUICK, *STANDARD, *breadth, *CONTROL)
+
+
+def asking_suite(name: SuiteName | str, norm: NormName, *, labels_only: bool) -> tuple[Attack, ...]:
+    """The same for a victim that can only be asked: noise, then random search on the scores or along the boundary."""
+    if name not in get_args(SuiteName):
+        raise ValueError(f"unknown suite {name!r}{did_you_mean(name, get_args(SuiteName))}")
+    quick = name == "quick"
+    noise = CornerNoise(draws=10)
+    if not labels_only:
+        return (noise, Square(queries=500 if quick else 5000)) if norm in SQUARE_NORMS else (CornerNoise(draws=100),)
+    if norm == "l1":
+        return (CornerNoise(draws=100),)
+    options = {"constraint": norm, "steps": 10 if quick else 40}
+    return noise, Foolbox(name="HopSkipJumpAttack", options=options)
 
 
 def attack_named(text: str) -> Attack:

@@ -8,14 +8,14 @@ from pathlib import Path
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.report.entry import Entry
 from robustcnn.report.html import write_html
-from robustcnn.report.tables import by_attack, comparison
+from robustcnn.report.tables import by_attack, by_queries, comparison
 
 PAGES = ("report.html", "report.md", "report.csv")
 
 
 def write_pages(folder: Path, entries: Sequence[Entry]) -> None:
     """The report as a page to look at, as Markdown and as CSV."""
-    tables = [table for table in (comparison(entries), by_attack(entries)) if table.rows]
+    tables = [table for table in (comparison(entries), by_attack(entries), by_queries(entries)) if table.rows]
     write_html(folder / PAGES[0], entries)
     write_atomically(folder / PAGES[1], "\n\n".join(table.markdown() for table in tables).encode())
     write_atomically(folder / PAGES[2], "\n".join(table.csv() for table in tables).encode())

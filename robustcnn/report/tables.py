@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from robustcnn.core.norms import NORMS, fraction
+from robustcnn.core.queries import Queries
 from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
 from robustcnn.evaluate.corruption import mean_accuracy
 from robustcnn.report.entry import Ball, Entry, balls, say_ball, telling_ball
@@ -90,6 +91,36 @@ def by_attack(entries: Iterable[Entry]) -> Table:
         ),
         rows=tuple((labels, _attack(score, norms)) for labels, score in scores),
     )
+
+
+STEPS = (10, 100, 1_000, 10_000)
+"""Queries an example, in the table of what a black box withstands."""
+
+
+def by_queries(entries: Iterable[Entry]) -> Table:
+    """What attacks on black boxes cost, and what so many queries an example leave."""
+    rows = [
+        ((entry.name, say_ball((threat.norm, threat.eps)), score.attack), score.queries)
+        for entry in entries
+        for threat in entry.threats
+        for score in threat.attacks
+        if score.queries is not None
+    ]
+    return Table(
+        labels=("model", "threat", "attack"),
+        across="measure",
+        columns=(
+            "median queries of a success",
+            *(f"robust accuracy after {count:,}" for count in STEPS),
+            "queries in all",
+        ),
+        rows=tuple((labels, _queries(score)) for labels, score in rows),
+    )
+
+
+def _queries(score: Queries) -> tuple[Cell, ...]:
+    median = ABSENT if score.median is None else Cell(text=f"{score.median:,.0f}", value=score.median)
+    return (median, *(_mean(score.left_after(count)) for count in STEPS), _count(score.total))
 
 
 def findings(entry: Entry) -> Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from robustcnn.attacks import PGD
+from robustcnn.attacks.black_box import black_box_in
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import Finding, RobustnessReport, TransferScore
@@ -21,7 +22,7 @@ from robustcnn.evaluate.runner import After
 from robustcnn.report.entry import Entry, telling_ball
 from robustcnn.report.gallery import gallery_of
 from robustcnn.report.pages import write_pages
-from robustcnn.report.tables import comparison
+from robustcnn.report.tables import by_queries, comparison
 from robustcnn.report.worst import TABLE, write_worst
 from robustcnn.runs.evaluate_config import EvaluateConfig, examples_of, headline_ball, plan_of, slug
 from robustcnn.runs.evaluations import FOLDER, keep, training_of
@@ -50,30 +51,41 @@ class Evaluated:
         """The figures and the findings that are no pass, as text."""
         entry = Entry(name=self.report.model, report=self.report)
         bad = [f"{each.verdict}: {each.says}" for each in self.report.findings if each.verdict != "pass"]
+        queries = by_queries([entry])
+        asked = ["", queries.text()] if queries.rows else []
         verdict = f"verdict on the measurement: {self.report.verdict or 'not checked'}"
-        return "\n".join([comparison([entry]).text(), "", verdict, *bad])
+        return "\n".join([comparison([entry]).text(), *asked, "", verdict, *bad])
 
 
 def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda _: None) -> Evaluated:
     """Evaluate, keep the outcome and tell the tracker; an evaluation that was interrupted goes on where it stopped."""
     use_threads(config.threads)
+    others = [find(name, config.runs) for name in config.transfer]
     device = pick_device(config.device)
     data = examples_of(config).to(device)
-    victim.model.to(device)
+    box = black_box_in(victim.model.to(device))
+    if box is not None:
+        box.classes = box.classes or data.spec.num_classes
     plan = plan_of(config, data, victim.model)
     folder = victim.folder / FOLDER / slug(plan, config, data)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
     with owned(folder):
-        return _evaluate(victim, data, plan, folder, config, say)
+        return _evaluate(victim, others, data, plan, folder, config, say)
 
 
 def _evaluate(
-    victim: Victim, data: ResidentDataset, plan: Plan, folder: Path, config: EvaluateConfig, say: Say
+    victim: Victim,
+    others: Sequence[Victim],
+    data: ResidentDataset,
+    plan: Plan,
+    folder: Path,
+    config: EvaluateConfig,
+    say: Say,
 ) -> Evaluated:
     """In a folder that is this process's own."""
     model, device = victim.model, data.device
     judged, ball = _judged(victim, data, plan, config, folder, say)
-    report = _completed(judged.report, victim, data, ball, config)
+    report = _completed(judged.report, victim, data, ball, config, others)
     evidence = next(each for each in judged.evidence if each.threat == ball)
     gallery = gallery_of(model, data, evidence.adversarial.to(device), threat=str(ball))
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
@@ -93,7 +105,8 @@ def _judged(
 
     def judged_with(after: After) -> Judged:
         parts = folder / "parts"
-        return judge(victim.model, data, plan, name=victim.name, folder=parts, progress=True, after=after, say=say)
+        options = {"batch_size": config.batch_size, "folder": parts, "progress": True, "after": after, "say": say}
+        return judge(victim.model, data, plan, name=victim.name, **options)  # type: ignore[arg-type]
 
     judged = judged_with(After())
     ball = _telling(judged.report)
@@ -108,7 +121,12 @@ def _judged(
 
 
 def _completed(
-    report: RobustnessReport, victim: Victim, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig
+    report: RobustnessReport,
+    victim: Victim,
+    data: ResidentDataset,
+    ball: ThreatModel,
+    config: EvaluateConfig,
+    others: Sequence[Victim],
 ) -> RobustnessReport:
     """With all that was asked for besides attacks and checks."""
     model, seed = victim.model, config.seed
@@ -116,7 +134,7 @@ def _completed(
     return replace(
         report,
         corruptions=corruption_scores(model, data, seed=seed) if corrupts else (),
-        transfer=_transfer(victim, data, ball, config) if config.transfer else (),
+        transfer=_transfer([victim, *others], data, ball, config) if others else (),
         made_by=provenance() | report.made_by,
     )
 
@@ -151,10 +169,9 @@ def _telling(report: RobustnessReport) -> ThreatModel:
 
 
 def _transfer(
-    victim: Victim, data: ResidentDataset, threat: ThreatModel, config: EvaluateConfig
+    victims: Sequence[Victim], data: ResidentDataset, threat: ThreatModel, config: EvaluateConfig
 ) -> tuple[TransferScore, ...]:
-    others = [find(name, config.runs) for name in config.transfer]
-    models = {each.name: each.model.to(data.device) for each in (victim, *others)}
+    models = {each.name: each.model.to(data.device) for each in victims}
     return transfer_matrix(models, data, PGD(steps=20), threat, seed=config.seed)
 
 

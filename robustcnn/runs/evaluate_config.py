@@ -6,11 +6,13 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
 
 from robustcnn.attacks.base import Attack
+from robustcnn.attacks.black_box import black_box_in
 from robustcnn.attacks.universal import Universal
 from robustcnn.core.folders import RUNS
 from robustcnn.core.norms import NORMS, NormName
@@ -21,13 +23,16 @@ from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import Plan, attack_named, suite
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
-from robustcnn.evaluate.suites import SuiteName
+from robustcnn.evaluate.suites import SuiteName, asking_suite
 from robustcnn.models.checkpoint import Which
+from robustcnn.runs.find_model.victim import SourceConfig
 
 FITTED_ON = 1000
 """Training pictures that a universal perturbation is learnt on."""
 BLOCK = 512
 """Examples after which a result is kept."""
+ASKED_BLOCK = 32
+"""The same for black boxes, whose answers may be dear."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
     "quick": (0.25, 0.5, 1.0, 2.0),
     "swift": (0.5, 1.0),
@@ -74,6 +79,10 @@ class EvaluateConfig:
     """`auto` takes a GPU when there is one."""
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""
+    batch_size: int | Literal["auto"] = "auto"
+    """Images looked at together in a search; auto finds a size that suits the machine."""
+    source: SourceConfig = field(default_factory=SourceConfig)
+    """Of models that come from elsewhere."""
     seed: int = 0
     """Of the examples' choice and of the attacks."""
     track: bool = True
@@ -85,6 +94,8 @@ class EvaluateConfig:
         if self.count is not None and self.count < 1:
             raise ValueError(f"count must be at least 1, got {self.count}")
         check_threads(self.threads)
+        if self.batch_size != "auto" and self.batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1 or auto, got {self.batch_size}")
         for eps in self.eps:
             ThreatModel(norm=self.norm, eps=eps)
         named = [attack_named(text) for text in self.attacks]
@@ -109,14 +120,19 @@ def examples_of(config: EvaluateConfig) -> ResidentDataset:
 
 
 def plan_of(config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> Plan:
-    """Which attacks in which balls."""
+    """Which attacks in which balls; a black box can only be asked."""
     radii = config.eps or _usual_radii(config, data)
     threats = tuple(ThreatModel(norm=config.norm, eps=eps) for eps in radii)
-    attacks = tuple(map(attack_named, config.attacks)) or suite(config.suite, config.norm)
+    box = black_box_in(model)
+    attacks = tuple(map(attack_named, config.attacks))
+    if not attacks and box is not None:
+        attacks = asking_suite(config.suite, config.norm, labels_only=box.answers == "labels")
+    attacks = attacks or suite(config.suite, config.norm)
     attacks = tuple(
         _fitted(each, config, model, threats, data.device) if isinstance(each, Universal) else each for each in attacks
     )
-    return Plan(attacks=attacks, threats=threats, precision=config.precision, block=BLOCK, seed=config.seed)
+    block = BLOCK if box is None else ASKED_BLOCK
+    return Plan(attacks=attacks, threats=threats, precision=config.precision, block=block, seed=config.seed)
 
 
 def headline_ball(config: EvaluateConfig, data: ResidentDataset, report: RobustnessReport) -> tuple[str, float]:

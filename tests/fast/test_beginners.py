@@ -40,10 +40,10 @@ def test_attacks_on_a_network_as_beginners_write_it_are_the_textbooks(name: str)
     torch.manual_seed(0)
     case = NETWORKS[name]
     model = case.make()
-    is_fast, said = compare(model, pictures(), eps=0.03, dtype=case.dtype)
-    assert is_fast == case.is_fast
-    assert bool(said) == (not is_fast)
-    assert "\n" not in said
+    outcome = compare(model, pictures(), eps=0.03, dtype=case.dtype)
+    assert outcome.is_fast == case.is_fast
+    assert bool(outcome.said) == (not outcome.is_fast)
+    assert "\n" not in outcome.said
 
 
 @pytest.mark.parametrize("name", NETWORKS)

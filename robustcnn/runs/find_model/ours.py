@@ -1,4 +1,4 @@
-"""The model that an evaluation is about, by whatever name it goes."""
+"""Models of our own, by run, folder or MLflow's id; and what a function of the user's returns."""
 
 from __future__ import annotations
 
@@ -6,34 +6,21 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from torch import nn
 
-from robustcnn.core.plain_data import did_you_mean
 from robustcnn.models import checkpoint
-from robustcnn.runs.train_config import TRAINING, TrainConfig
+from robustcnn.runs.find_model.victim import Victim
+from robustcnn.runs.train_config import TRAINING
 from robustcnn.tracking import PLACE, SPOOL, fetch_checkpoint, read_place
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Victim:
-    """A model, and what is known of where it comes from."""
-
-    name: str
-    model: nn.Module
-    folder: Path
-    """Where its evaluations are kept, and what they are tracked under."""
-    trained: TrainConfig | None = None
-    """How it was trained, if it is one of ours."""
-
-
-def find(text: str, runs: Path, *, which: checkpoint.Which = "best") -> Victim:
+def find_ours(text: str, runs: Path, *, which: checkpoint.Which = "best") -> Victim | None:
     """A run by name or MLflow id, a checkpoint folder, runs:/ID, models:/NAME@ALIAS, or package.module:function."""
     if text.startswith(("runs:/", "models:/")):
         return _checkpoint(fetch_checkpoint(text, runs), which)
@@ -45,9 +32,7 @@ def find(text: str, runs: Path, *, which: checkpoint.Which = "best") -> Victim:
         return _checkpoint(_of_id(text, runs) or fetch_checkpoint(f"runs:/{text}", runs), which)
     if FUNCTION.fullmatch(text):
         return Victim(name=text, model=_made_by(text), folder=runs / text.replace(":", "."))
-    names = [folder.name for folder in trained_runs(runs)]
-    hint = did_you_mean(text, names) if names else "; no run has been trained there yet"
-    raise FileNotFoundError(f"no model {text!r}: neither a run in {runs} nor a checkpoint folder{hint}")
+    return None
 
 
 def trained_runs(runs: Path) -> list[Path]:
