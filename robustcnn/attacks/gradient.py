@@ -110,7 +110,10 @@ class MIFGSM(GradientAttack):
     ) -> Slope:
         ahead = current
         if self.nesterov:
-            ahead = current + size * self.momentum * threat.steepest(direction, share=self.share)
+            # The velocity itself, as in the paper, where a step's pixels change by `size` on average.
+            every = tuple(range(1, current.ndim))
+            step = threat.steepest(direction, share=self.share).abs().mean(every, keepdim=True)
+            ahead = current + size * self.momentum * step * direction
         model: nn.Module = state.model
         if self.diversity:
             model = Diversified(model, probability=self.diversity, generator=generator)

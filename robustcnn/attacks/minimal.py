@@ -1,4 +1,4 @@
-"""Minimal perturbations by descent on a ball that breathes: it shrinks on success and grows on failure."""
+"""Minimal perturbations by descent on a ball whose radius shrinks on success and grows on failure."""
 
 from __future__ import annotations
 

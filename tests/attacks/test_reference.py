@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.attacks import APGD, FAB, Square
+from robustcnn.attacks import APGD, DDN, FAB, FMN, Square
 from robustcnn.attacks.square import _inside
 from robustcnn.core.losses import LossName, attack_loss, margin
 from robustcnn.core.norms import saddles
@@ -27,8 +27,8 @@ NORMS = ("linf", "l2", "l1")
 
 
 @cache
-def numbers() -> dict[str, Tensor]:
-    with np.load(Path(__file__).parent / "reference" / "trajectories.npz", allow_pickle=False) as file:
+def numbers(name: str = "trajectories") -> dict[str, Tensor]:
+    with np.load(Path(__file__).parent / "reference" / f"{name}.npz", allow_pickle=False) as file:
         return {name: torch.from_numpy(file[name]) for name in file.files}
 
 
@@ -163,3 +163,22 @@ def test_square_tries_what_the_reference_tries(norm: NormName, monkeypatch: pyte
         if query + 1 < len(theirs):
             side = attack._side(query + 1, images, windows)
             ours = _inside(windows.change(images, best, threat.eps, side, seeded(0)), images, windows, threat)
+
+
+def test_ddn_takes_adversarial_librarys_steps() -> None:
+    model, images, labels = Recorded(), numbers()["images"], numbers()["labels"]
+    DDN(steps=40, first_norm=0.2)(model, images, labels, ThreatModel(norm="l2", eps=100.0))
+    points = [each for each in model.points if len(each) == len(images)]
+    known = numbers("minimal")
+    for step, theirs in zip(known["kept"].tolist(), known["ddn/points"], strict=True):
+        torch.testing.assert_close(points[step], theirs, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_fmn_ends_no_farther_than_adversarial_librarys(norm: NormName) -> None:
+    # Ours goes on growing where the published first guess stalls, so that the steps differ.
+    images, threat = numbers()["images"], ThreatModel(norm=norm, eps=1.0 if norm == "linf" else 100.0)
+    found = FMN(steps=40, step_size=0.3)(Recorded(), images, numbers()["labels"], threat)
+    theirs = numbers("minimal")[f"fmn/{norm}/distance"]
+    assert (threat.distance(found, images) <= 1.01 * theirs).all()
+    assert (threat.distance(found, images) >= 0.5 * theirs).all()
