@@ -262,7 +262,7 @@ def test_nesterov_takes_the_gradient_where_the_momentum_leads() -> None:
     model = Bend()
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, 0].item()))
     MIFGSM(steps=2, step_size=0.1, nesterov=True)(model, images, labels, threat)
-    # The second step starts at 0.45 and the velocity is (3, 1) divided by its mean size (Lin et al. 2020, not its sign);
+    # The second step starts at 0.45; the velocity is (3, 1) divided by its mean size (Lin et al. 2020), not its sign;
     # the first entry is the look that tells how many classes there are.
     assert seen == pytest.approx([0.35, 0.35, 0.6])
 
