@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint notebooks format clean
+.PHONY: help demo test check lint mutants notebooks format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -29,6 +29,9 @@ lint: $(SETUP) ## format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutants: $(SETUP) ## apply a hundred small mistakes, one at a time, and see which the tests notice (an hour)
+	$(BIN)/python tests/mutants/run.py
 
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
 	$(BIN)/jupytext --quiet --sync notebooks/*.py
