@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from robustcnn.cli import trouble
 from robustcnn.cli.process import Stopped, plain_warnings, terminating
 
 # Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
@@ -22,17 +23,15 @@ class Verb:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; gives the exit status: 2 for a user's mistake, 1 for a run that failed."""
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments, traced = trouble.asked(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
     try:
         with terminating(), plain_warnings():
             _verb(arguments[0]).run(arguments[1:])
-    except (ValueError, OSError) as problem:
-        return _fail(problem, 2)
-    except ArithmeticError as problem:
-        return _fail(problem, 1)
+    except Exception as problem:
+        return trouble.told(problem, traced=traced)
     except KeyboardInterrupt:
         return 130
     except Stopped:
@@ -48,16 +47,12 @@ def _verb(name: str) -> Verb:
     return VERBS[name]
 
 
-def _fail(problem: BaseException, status: int) -> int:
-    print(f"robustcnn: {' '.join(str(problem).split())}", file=sys.stderr)
-    return status
-
-
 def _overview() -> str:
     verbs = "\n".join(f"  {name:<10} {verb.says}" for name, verb in VERBS.items())
     return (
         "robustcnn: how robust is this CNN, and can I trust the number?\n\n"
-        f"usage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}"
+        f"usage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}\n\n"
+        "--traceback, or ROBUSTCNN_TRACEBACK=1, shows where in the source something went wrong"
     )
 
 

@@ -24,6 +24,7 @@ from robustcnn.evaluate.linear_explanation import sign_direction as sign_directi
 from robustcnn.evaluate.linear_explanation import straightness as straightness
 from robustcnn.evaluate.metrics import metrics as metrics
 from robustcnn.evaluate.plan import Plan as Plan
+from robustcnn.evaluate.plan import fingerprint as fingerprint
 from robustcnn.evaluate.predict import predict as predict
 from robustcnn.evaluate.predict import score as score
 from robustcnn.evaluate.robustness import Judged as Judged

@@ -71,7 +71,7 @@ class Plan:
         """All that the outcome depends on, as plain data; `answers` are the classes that the model gives `data`."""
         return {
             "data": data.fingerprint,
-            "model": _fingerprint(model, answers),
+            "model": fingerprint(model, answers),
             "attacks": [repr(attack) for attack in self.attacks],
             "threats": [[threat.norm, threat.eps] for balls in self.balls for threat in balls],
             "precision": self.precision,
@@ -90,9 +90,9 @@ def _distinct(what: str, names: Iterator[str]) -> None:
             raise ValueError(f"{what} must differ, got {name} {count} times")
 
 
-def _fingerprint(model: nn.Module, answers: Tensor) -> str:
+def fingerprint(model: nn.Module, answers: Tensor | None = None) -> str:
     """Of the weights, and of what it answers: a model may hide more than its weights say."""
-    digest = hashlib.sha256(repr(answers.tolist()).encode())
+    digest = hashlib.sha256(b"" if answers is None else repr(answers.tolist()).encode())
     for name, tensor in model.state_dict().items():
         if isinstance(tensor, Tensor):
             digest.update(name.encode())

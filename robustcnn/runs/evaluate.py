@@ -67,7 +67,7 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     if box is not None:
         box.classes = box.classes or data.spec.num_classes
     plan = plan_of(config, data, victim.model)
-    folder = victim.folder / FOLDER / slug(plan, config, data)
+    folder = victim.folder / FOLDER / slug(plan, config, data, victim.model)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
     with owned(folder):
         return _evaluate(victim, others, data, plan, folder, config, say)

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+import robustcnn
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.black_box import black_box_in
 from robustcnn.attacks.universal import Universal
@@ -21,7 +22,7 @@ from robustcnn.core.runtime import DeviceName, Precision, check_threads, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.evaluate import Plan, attack_named, suite
+from robustcnn.evaluate import Plan, attack_named, fingerprint, suite
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.suites import SuiteName, asking_suite
 from robustcnn.models.checkpoint import Which
@@ -160,7 +161,8 @@ def _usual_eps(config: EvaluateConfig, data: ResidentDataset) -> float:
     return NORMS[config.norm].usual_eps(config.data.name, data.spec.channels)
 
 
-def slug(plan: Plan, config: EvaluateConfig, data: ResidentDataset) -> str:
-    """A name for the evaluation, the same whenever the same is asked for."""
-    asked = repr((plan.attacks, plan.threats, plan.precision, plan.seed, config.which, data.fingerprint))
+def slug(plan: Plan, config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> str:
+    """A name for the evaluation, the same whenever the same is asked of the same weights."""
+    numbers = (plan.attacks, plan.threats, plan.precision, plan.seed, config.which, data.fingerprint)
+    asked = repr((*numbers, fingerprint(model), robustcnn.__version__))
     return f"{config.title}-{config.norm}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"

@@ -131,14 +131,14 @@ def told() -> dict[str, str]:
 def _commit() -> str:
     """Of the source tree that this package is imported from, when it is one."""
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        # Installed into an environment inside another repository, it belongs to no commit of that one.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
-    return done.stdout.strip()
+
+
+def _git(*command: str) -> str:
+    here, options = Path(__file__).parent, {"capture_output": True, "text": True, "timeout": 10, "check": True}
+    done = subprocess.run(["git", *command], cwd=here, **options)  # type: ignore[call-overload]
+    return str(done.stdout).strip()

@@ -21,7 +21,7 @@ HOST = "127.0.0.1"
 FIRST_PORT, PORTS = 5000, 50
 START = 120.0
 """Seconds that the server may take to answer; usually five to ten."""
-ENDING = (signal.SIGTERM, signal.SIGKILL)
+ENDING = (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM))
 """Gently first."""
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -84,11 +84,18 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: IO[bytes]) -> None:
     raise OSError(f"the MLflow server did not start at {url}: {said[-1] if said else 'it did not say why'}")
 
 
+def _signal(process: subprocess.Popen[bytes], how: int) -> None:
+    if sys.platform == "win32":
+        process.terminate()
+    else:
+        os.killpg(process.pid, how)
+
+
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the server and all that it started."""
     for how in ENDING:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
+            _signal(process, how)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(5)
             return

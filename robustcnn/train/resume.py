@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ class Journal:
 
     def __init__(self, folder: Path, training: Training) -> None:
         self.folder, self.training = folder, training
+        refuse_unkept(to_plain(training.config))
         self.best: StoredFile | None = None
 
     def save(self) -> None:
@@ -59,6 +61,21 @@ class Journal:
         training.best_weights = STORED.tensors(self.folder, page.best)
         training.history, self.best = page.history, page.best
         STORED.tidy(self.folder, "weights", "training", before=len(page.history))
+
+
+def refuse_unkept(plain: dict[str, Any], where: str = "") -> None:
+    """A config is kept beside the weights, so all of it must be plain data; better said before the first epoch."""
+    for key, value in plain.items():
+        if isinstance(value, dict):
+            refuse_unkept(value, f"{where}{key}.")
+            continue
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"{where}{key} cannot be kept in a folder: {type(value).__name__} is no plain data and no dataclass "
+                "of it (leave folder out, or make it a frozen dataclass)"
+            ) from None
 
 
 def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:

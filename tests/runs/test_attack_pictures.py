@@ -197,3 +197,18 @@ def test_an_unseen_change_makes_squeezenet_name_another_thing_on_every_photograp
     done = attack_pictures([folder / f"{name}.jpg" for name in ("dog", "cat", "pizza", "shuttle")], config)
     assert [each.clean[0].name for each in done] == ["beagle", "tabby", "pizza", "space shuttle"]
     assert all(each.attempts[0].reached and each.attempts[0].survives["PNG"] for each in done)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["a/x.png", "b/x.png", "c/x-1.png"],
+        ["c/x-1.png", "c/x-2.png", "a/x.png", "b/x.png"],
+        ["a/x.png", "b/x.PNG", "c/X.png", "d/x-3.png", "e/x-4.jpg"],
+    ],
+)
+def test_no_picture_overwrites_what_became_of_another(paths: list[str]) -> None:
+    stems = pictures._stems(paths)
+    assert list(stems) == paths
+    assert len({stem.casefold() for stem in stems.values()}) == len(paths)
+    assert pictures._stems(["a/x.png", "b/y.png"]) == {"a/x.png": "x", "b/y.png": "y"}

@@ -147,7 +147,7 @@ def test_a_toml_file_sets_what_it_names(tmp_path: Path) -> None:
 class Listening(Tracker):
     """Notes what it is told."""
 
-    def __init__(self, folder: Path, *, say: object) -> None:  # noqa: ARG002
+    def __init__(self, folder: Path, **_: object) -> None:
         self.folder, self.epochs, self.files, self.said = folder, [], [], {}
         LISTENERS.append(self)
 

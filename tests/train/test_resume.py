@@ -200,3 +200,16 @@ def test_a_polite_end_says_how_to_go_on(tmp_path: Path, sent: signal.Signals, st
     assert f"robustcnn train --resume stopped --runs {tmp_path}" in told
     assert "Traceback" not in told
     assert torch.isfinite(next(iter(stored(tmp_path / "stopped")[0].values()))).all()
+
+
+class Unkept:
+    """An objective that is no dataclass."""
+
+
+@pytest.mark.parametrize("change", [{"objective": Unkept()}, {"augment": lambda images, _: images}])
+def test_what_cannot_be_kept_is_refused_before_the_first_epoch(tmp_path: Path, change: dict[str, object]) -> None:
+    train, validation = parts()
+    (name,) = change
+    with pytest.raises(ValueError, match=rf"{name} cannot be kept in a folder: .* \(leave folder out"):
+        next(fit(fresh(train), train, validation, replace(QUICK, **change), folder=tmp_path))
+    assert not list(tmp_path.iterdir())

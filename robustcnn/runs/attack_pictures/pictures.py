@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 from torch import Tensor
@@ -107,10 +109,15 @@ def _lines(game: Game) -> plots.Figure:
 
 
 def _stems(images: Iterable[str]) -> dict[str, str]:
-    """A file name for each picture, numbered where two would share one."""
+    """A file name for each picture, numbered where two would share one; a name of a picture is no other's."""
     images = list(images)
-    stems = [Path(path).stem for path in images]
-    return {
-        path: stem if stems.count(stem) == 1 else f"{stem}-{index}"
-        for index, (path, stem) in enumerate(zip(images, stems, strict=True), start=1)
-    }
+    counts = Counter(Path(path).stem.casefold() for path in images)
+    taken, stems = set(counts), {}
+    for index, path in enumerate(images, start=1):
+        stem = Path(path).stem
+        if counts[stem.casefold()] > 1:
+            free = (f"{stem}-{number}" for number in count(index))
+            stem = next(name for name in free if name.casefold() not in taken)
+            taken.add(stem.casefold())
+        stems[path] = stem
+    return stems
