@@ -40,7 +40,7 @@ Fails = Callable[[Callable[[], object]], None]
         (
             lambda: Path("/absent/file").read_bytes(),
             2,
-            "robustcnn: [Errno 2] No such file or directory: '/absent/file'",
+            "robustcnn: [Errno 2] No such file or directory: '/absent",
         ),
         (full, 1, "robustcnn: [Errno 28] No space left on device: 9 bytes are needed: '/there'"),
         (foreign, 1, "robustcnn: ValueError: matmul: "),

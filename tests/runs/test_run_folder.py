@@ -22,9 +22,10 @@ def test_a_name_that_is_no_folders_is_refused(kind: type[TrainConfig | PretrainC
         kind(name=name)
 
 
-@pytest.mark.parametrize(
-    "content", ["[]", "null", "{}", '{"config": []}', '{"config": {"nme": 1}}', "[" * 9999, "{", ""]
-)
+RECORDS = ["[]", "null", "{}", '{"config": []}', '{"config": {"nme": 1}}', "[" * 9999, "{", ""]
+
+
+@pytest.mark.parametrize("content", RECORDS)
 def test_a_record_that_is_none_is_one_line_that_names_it(tmp_path: Path, content: str) -> None:
     for kind in (TRAINING, PRETRAINING):
         path = tmp_path / kind.record
@@ -44,14 +45,10 @@ def test_the_commit_is_that_of_the_source_tree_or_none(tmp_path: Path) -> None:
     house = Path(robustcnn.__file__).parent
     other = tmp_path / "other"
     shutil.copytree(house, other / "venv" / "robustcnn", ignore=shutil.ignore_patterns("__pycache__"))
-    for command in (
-        ["init", "-q"],
-        ["-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "x"],
-    ):
+    commit = ["-c", "user.name=a", "-c", "user.email=b", "commit", "-q", "--allow-empty", "-m", "x"]
+    for command in (["init", "-q"], commit):
         subprocess.run(["git", *command], cwd=other, check=True)
     code = "from robustcnn.runs.folder import _commit; print(_commit())"
     path = {"PYTHONPATH": str(other / "venv"), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=path, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "unknown"
+    told = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path, env=path, text=True)
+    assert told.strip() == "unknown"
