@@ -144,7 +144,7 @@ def _compare(arguments: list[str]) -> None:
     options = parse(CompareVerb, rest, verb="compare", text=text, default=CompareVerb())
     if not names:
         raise Problem("compare wants the names of runs, got none")
-    _say(compare(names, options))
+    _say(compare(names, options, say=_say))
 
 
 def _ui(arguments: list[str]) -> None:

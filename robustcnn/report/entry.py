@@ -53,6 +53,12 @@ def say_ball(ball: Ball) -> str:
     return str(ThreatModel(norm=ball[0], eps=ball[1]))
 
 
+def say_robust(score: ThreatScore) -> str:
+    """Robust accuracy as it is read: the audited figure where there is one."""
+    escalated = " (AutoAttack took over)" if score.escalated else ""
+    return str(score.audit) if score.audit else f"{score.robust}{escalated}"
+
+
 def balls(entries: Iterable[Entry]) -> list[Ball]:
     """All in which any entry was attacked: norms as they come, eps growing."""
     found = dict.fromkeys((threat.norm, threat.eps) for entry in entries for threat in entry.threats)

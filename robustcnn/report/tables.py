@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from robustcnn.core.audited import Audited
 from robustcnn.core.norms import NORMS, fraction
 from robustcnn.core.queries import Queries
-from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share
+from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share, ThreatScore
 from robustcnn.evaluate.corruption import mean_accuracy
-from robustcnn.report.entry import Ball, Entry, balls, say_ball, telling_ball
+from robustcnn.report.entry import Ball, Entry, balls, say_ball, say_robust, telling_ball
 from robustcnn.report.table import Cell, Table
 
 ABSENT = Cell(text="–")
@@ -24,7 +25,7 @@ def comparison(entries: Sequence[Entry]) -> Table:
     ]
     for ball in where:
         scores = [entry.at(ball) for entry in entries]
-        shares = [_share(score.robust if score else None) for score in scores]
+        shares = [_robust(score) for score in scores]
         rows.append((f"robust accuracy, {say_ball(ball)}", shares))
     rows += _means("clean", [entry.report.clean if entry.report else None for entry in entries])
     if telling := telling_ball(entries):
@@ -58,12 +59,12 @@ def overview(entries: Sequence[Entry]) -> Table:
 
 
 def _overview(entry: Entry, where: Sequence[Ball]) -> tuple[Cell, ...]:
-    robust = [score.robust if (score := entry.at(ball)) else None for ball in where]
+    robust = [score.audit or score.robust if (score := entry.at(ball)) else None for ball in where]
     verdict = entry.report.verdict if entry.report else None
     return (*map(_brief, [entry.accuracy, *robust]), Cell(text=verdict or ABSENT.text))
 
 
-def _brief(share: Share | None) -> Cell:
+def _brief(share: Share | Audited | None) -> Cell:
     if share is None or share.value is None:
         return ABSENT
     text = f"{100 * share.value:.0f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
@@ -170,6 +171,13 @@ def _median(entry: Entry, norm: str) -> Cell:
         return _length(norm, smallest[0].median)
     largest = max((threat.eps for threat in entry.threats if threat.norm == norm), default=0.0)
     return Cell(text=f"> {fraction(largest)}", low=largest)
+
+
+def _robust(score: ThreatScore | None) -> Cell:
+    if score is None:
+        return ABSENT
+    found = score.audit or score.robust
+    return Cell(text=say_robust(score), value=found.value, low=found.low, high=found.high)
 
 
 def _share(share: Share | None) -> Cell:

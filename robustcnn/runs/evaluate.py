@@ -19,7 +19,7 @@ from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
 from robustcnn.evaluate.robustness import doubt
 from robustcnn.evaluate.runner import After
-from robustcnn.report.entry import Entry, telling_ball
+from robustcnn.report.entry import Entry, say_ball, telling_ball
 from robustcnn.report.gallery import gallery_of
 from robustcnn.report.pages import write_pages
 from robustcnn.report.tables import by_queries, comparison
@@ -51,6 +51,9 @@ class Evaluated:
         """The figures and the findings that are no pass, as text."""
         entry = Entry(name=self.report.model, report=self.report)
         bad = [f"{each.verdict}: {each.says}" for each in self.report.findings if each.verdict != "pass"]
+        bad += [
+            f"{say_ball((each.norm, each.eps))}: {each.escalated}" for each in self.report.threats if each.escalated
+        ]
         queries = by_queries([entry])
         asked = ["", queries.text()] if queries.rows else []
         verdict = f"verdict on the measurement: {self.report.verdict or 'not checked'}"

@@ -4,6 +4,7 @@ accuracy, f1, auc ...             the headline: a dozen plain names at most, of 
 clean/f1_macro ...                every scalar of the report on untouched images
 robust/linf_8                     robust accuracy in each ball
 robust/f1_macro ...               every scalar on the worst of all attacks in the headline's ball
+audited/linf_8, broken_linf_8     AutoAttack's, estimated, and the part it broke of what cheap attacks left
 curve/worst_linf                  robust accuracy; step = eps in 1/255 for linf, in 1/1000 for l2 and l1
 curve/pgd_steps_40_linf           the same, this attack alone
 eps/linf                          eps itself at these steps: the axis of a chart
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from robustcnn.core.audited import Audited
 from robustcnn.core.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking.records import Point
 
@@ -93,10 +95,10 @@ def headline_points(report: RobustnessReport, ball: Ball | None = None) -> tuple
         "seconds": sum(score.seconds for threat in report.threats for score in threat.attacks),
         "verdict": None if report.verdict is None else VERDICTS.index(report.verdict),
     }
-    shares = {"accuracy": report.clean.accuracy}
+    shares: dict[str, Share | Audited] = {"accuracy": report.clean.accuracy}
     if told is not None:
         plain |= {"eps": told.eps, "robust_f1": told.worst.f1_macro, "robust_auc": told.worst.auc}
-        shares["robust_accuracy"] = told.robust
+        shares["robust_accuracy"] = told.audit or told.robust
     found = [Point(key=key, value=value) for key, value in plain.items() if value is not None]
     points = (*found, *(point for key, share in shares.items() for point in _with_interval(key, share)))
     # MLflow's tables show every digit there is.
@@ -114,8 +116,13 @@ def strength(report: RobustnessReport, ball: Ball | None) -> list[float]:
     told = headline_threat(report, ball)
     if told is None:
         return []
-    ensembles = any("AutoAttack" in score.attack for score in told.attacks)
-    return [float(ensembles), float(report.count), -(told.robust.value or 0.0)]
+    if any("AutoAttack" in score.attack for score in told.attacks):
+        ensembles = 1.0
+    elif any("Swift" in score.attack for score in told.attacks):
+        ensembles = 0.75 if told.audit else 0.5
+    else:
+        ensembles = 0.25 if told.audit else 0.0
+    return [ensembles, float(report.count), -(told.robust.value or 0.0)]
 
 
 def report_tags(report: RobustnessReport) -> dict[str, str]:
@@ -147,7 +154,7 @@ def _scalars(prefix: str, metrics: Metrics) -> Iterator[Point]:
             yield Point(key=f"{prefix}/{each.name}", value=value)
 
 
-def _with_interval(key: str, share: Share) -> Iterator[Point]:
+def _with_interval(key: str, share: Share | Audited) -> Iterator[Point]:
     if share.value is not None:
         yield Point(key=key, value=share.value)
         for end, value in (("low", share.low), ("high", share.high)):
@@ -158,6 +165,10 @@ def _threats(report: RobustnessReport) -> Iterator[Point]:
     for threat in report.threats:
         name = label(threat.norm, threat.eps)
         yield from _with_interval(f"robust/linf_{name}" if threat.norm == "linf" else f"robust/{name}", threat.robust)
+        if threat.audit:
+            where = f"linf_{name}" if threat.norm == "linf" else name
+            yield from _with_interval(f"audited/{where}", threat.audit)
+            yield Point(key=f"audited/broken_{where}", value=threat.audit.share)
     for smallest in report.smallest:
         if smallest.median is not None:
             yield Point(key=f"robust/median_smallest_{smallest.norm}", value=smallest.median)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from robustcnn.core.audited import Audited
 from robustcnn.core.results import RobustnessReport, Share
 from robustcnn.core.threat import ThreatModel
 
@@ -39,17 +40,19 @@ def _verdict(report: RobustnessReport) -> str:
 
 
 def _table(report: RobustnessReport) -> str:
-    rows = [("clean", report.clean.accuracy)]
+    rows: list[tuple[str, Share | Audited]] = [("clean", report.clean.accuracy)]
     for threat in report.threats:
         ball = ThreatModel(norm=threat.norm, eps=threat.eps)
         rows.append((f"robust, {ball}", threat.robust))
+        if threat.audit:
+            rows.append((f"robust, {ball}, {threat.audit.says}", threat.audit))
     lines = [f"| {name} | {_percent(share)} |" for name, share in rows]
     return "\n".join(
         [f"| accuracy of {report.count:,} examples of {report.data} | 95 % interval |", "|---|---|", *lines]
     )
 
 
-def _percent(share: Share) -> str:
+def _percent(share: Share | Audited) -> str:
     if share.value is None:
         return "undefined |"
     return f"**{100 * share.value:.1f} %**, {100 * share.low:.1f} to {100 * share.high:.1f}"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from report_examples import ATTACKS, EPS, SCORES, make_entries, make_report
 
+from robustcnn.core.audited import Audited
 from robustcnn.core.results import RobustnessReport, Share
 from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
@@ -140,3 +141,26 @@ def test_balls_are_grouped_by_norm_with_eps_growing() -> None:
         "linf 1/255",
         "linf 2/255",
     ]
+
+
+AUDIT = Audited(
+    count=1000, stood=533, drawn=500, broken=2, value=0.531, low=0.523, high=0.537, new_low=0.49, new_high=0.57
+)
+
+
+def test_an_audited_figure_takes_the_place_of_the_cheap_one_and_says_so() -> None:
+    report = make_report("a")
+    first, second, *others = report.threats
+    told = replace(report, threats=(replace(first, audit=AUDIT), replace(second, escalated="a sentinel"), *others))
+    table = comparison([Entry(name="a", report=told)])
+    audited, escalated = (
+        next(
+            cells[0]
+            for labels, cells in table.rows
+            if labels == (f"robust accuracy, {say_ball((each.norm, each.eps))}",)
+        )
+        for each in (first, second)
+    )
+    assert audited.text == "53.1 % [52.3, 53.7] (audited: AutoAttack broke 2 of 500 that stood)"
+    assert (audited.value, audited.low, audited.high) == (0.531, 0.523, 0.537)
+    assert escalated.text == f"{second.robust} (AutoAttack took over)"

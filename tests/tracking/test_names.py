@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tracked import CURVE, epoch, report, threat
 
+from robustcnn.core.audited import Audited
 from robustcnn.core.results import VERDICTS
 from robustcnn.tracking.names import (
     LONGEST_KEY,
@@ -113,6 +114,21 @@ def test_ensembles_examples_and_what_fell_make_an_evaluation_strong() -> None:
     ensemble = replace(weak.threats[1].attacks[0], attack="AutoAttack()")
     strong = replace(weak, threats=tuple(replace(each, attacks=(ensemble,)) for each in weak.threats))
     assert strength(strong, ball) > strength(replace(weak, count=10_000), ball) > strength(weak, ball) > []
+
+
+AUDIT = Audited(
+    count=1000, stood=533, drawn=500, broken=2, value=0.531, low=0.523, high=0.537, new_low=0.49, new_high=0.57
+)
+
+
+def test_an_audited_figure_is_the_headline_and_stands_beside_the_cheap_one() -> None:
+    cheap = report()
+    audited = replace(cheap, threats=tuple(replace(each, audit=AUDIT) for each in cheap.threats))
+    headline, told = values(headline_points(audited)), values(report_points(audited))
+    assert (headline["robust_accuracy"], headline["interval/robust_accuracy_high"]) == (0.531, 0.537)
+    assert (told["audited/linf_8"], told["audited/broken_linf_8"], told["robust/linf_8"]) == (0.531, 0.004, 0.45)
+    assert told["interval/audited_l2_0.5_low"] == 0.523
+    assert strength(audited, None) > strength(cheap, None)
 
 
 def test_every_ball_has_its_robust_accuracy() -> None:

@@ -28,12 +28,21 @@ def robustness_curves(reports: Mapping[str, RobustnessReport], norm: str) -> Fig
         axes.fill_between(eps, low, high, color=colour, alpha=0.15, lw=0)
         axes.plot(eps, values(robust), color=colour, marker="o", label=name if len(reports) > 1 else "worst case")
         axes.plot(0, value(report.clean.accuracy), "o", color="white", markeredgecolor=colour, markeredgewidth=2)
+        _audits(axes, unit, threats, colour)
         if len(reports) == 1:
             _attack_lines(axes, unit, threats)
     axes.set(ylabel="accuracy", ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     legend_above(figure, axes)
     return figure
+
+
+def _audits(axes: Axes, unit: float, threats: Sequence[ThreatScore], colour: str) -> None:
+    """AutoAttack's answer as far as an audit knows it."""
+    for threat in threats:
+        if (audit := threat.audit) is not None:
+            reach = [[audit.value - audit.low], [audit.high - audit.value]]
+            axes.errorbar([threat.eps * unit], [audit.value], reach, fmt="D", color=colour, ms=5, capsize=4, zorder=5)
 
 
 def _attack_lines(axes: Axes, unit: float, threats: Sequence[ThreatScore]) -> None:
