@@ -78,6 +78,12 @@ def _pretrain(arguments: list[str]) -> None:
     pretrain(arguments, say=_say)
 
 
+def _sweep(arguments: list[str]) -> None:
+    from robustcnn.cli.training_verbs import sweep
+
+    sweep(arguments, say=_say)
+
+
 def _data(arguments: list[str]) -> None:
     from robustcnn.cli import look
     from robustcnn.cli.options import parse
@@ -195,6 +201,7 @@ VERBS = {
     "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about two minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
+    "sweep": Verb(run=_sweep, says="search for good settings: many trainings, several processes or machines"),
     "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
     "attack": Verb(run=_attack, says="adversarial versions of your pictures, panda to gibbon: a figure, and files"),
     "compare": Verb(run=_compare, says="runs side by side: a table and one page"),

@@ -16,6 +16,8 @@ from robustcnn.runs.config_file import read_toml
 from robustcnn.runs.folder import Say
 from robustcnn.runs.presets import GAN_PRESETS, PRESETS, gan_preset, preset, presets_table
 from robustcnn.runs.pretrain_config import PretrainConfig
+from robustcnn.runs.sweep import SweepConfig
+from robustcnn.runs.sweep import sweep as run_sweep
 from robustcnn.runs.train_config import TrainConfig
 from robustcnn.runs.warm_start import sources_model
 
@@ -59,6 +61,19 @@ def pretrain(arguments: list[str], *, say: Say) -> None:
     config = pretraining.named(parse(PretrainConfig, rest, verb="pretrain", text=text, default=told))
     with _resumable("pretrain", config.name, config.runs):
         say(str(pretraining.pretrain_run(config, say=say)))
+
+
+def sweep(arguments: list[str], *, say: Say) -> None:
+    """The verb `sweep`."""
+    chosen = _preset(arguments)
+    base = SweepConfig(train=preset(chosen) if chosen else TrainConfig())
+    text = (
+        "Search for good settings by many trainings; the same command goes on with the same --study.\n\n"
+        'usage: robustcnn sweep [PRESET] --vary "fit.optim.lr=log(1e-4,1e-1)" ... [OPTIONS]\n\npresets:\n'
+        f"{presets_table(PRESETS)}"
+    )
+    config = parse(SweepConfig, arguments[bool(chosen) :], verb="sweep", text=text, default=base)
+    say(run_sweep(config, say=say))
 
 
 def _preset(arguments: list[str]) -> str | None:

@@ -4,3 +4,5 @@ from pathlib import Path
 
 RUNS = Path("mlruns/checkpoints")
 """One folder a run."""
+SWEEPS = "sweeps"
+"""Beside them: one folder a study."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from robustcnn.runs.train_config import TRAINING, TrainConfig
 from robustcnn.runs.warm_start import INIT_FROM, Beginning, begin
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
 from robustcnn.train import fit
+
+OnEpoch = Callable[[EpochMetrics], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +46,10 @@ class Trained:
         )
 
 
-def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: None) -> Trained:
-    """Train as `config` says; `resume` goes on where the run of that name stopped."""
+def train(
+    config: TrainConfig, *, resume: bool = False, say: Say = lambda _: None, on_epoch: OnEpoch = lambda _: None
+) -> Trained:
+    """Train as `config` says; `resume` goes on where the run of that name stopped; `on_epoch` may end it by raising."""
     use_threads(config.threads)
     config = named(config)
     folder = folder_of(config)
@@ -58,11 +62,18 @@ def train(config: TrainConfig, *, resume: bool = False, say: Say = lambda _: Non
         if fresh is not None:
             TRAINING.claim(config, {INIT_FROM: fresh.record} if fresh.record else {})
         beginning = fresh or Beginning(model=checkpoint.load(folder))
-        return _train(config, splits, folder, beginning, resume=resume, say=say)
+        return _train(config, splits, folder, beginning, resume=resume, say=say, on_epoch=on_epoch)
 
 
 def _train(
-    config: TrainConfig, splits: Splits, folder: Path, beginning: Beginning, *, resume: bool, say: Say
+    config: TrainConfig,
+    splits: Splits,
+    folder: Path,
+    beginning: Beginning,
+    *,
+    resume: bool,
+    say: Say,
+    on_epoch: OnEpoch,
 ) -> Trained:
     """In a folder that is this process's own."""
     model, device = beginning.model, splits.train.device
@@ -80,6 +91,7 @@ def _train(
                 resume = False
             say(str(metrics))
             tracker.epoch(metrics)
+            on_epoch(metrics)
         return _finish(config, splits, model, folder, tracker)
 
 

@@ -21,4 +21,5 @@ from robustcnn.report.plots.linear_explanation import logits_along as logits_alo
 from robustcnn.report.plots.lines import bars as bars
 from robustcnn.report.plots.lines import histograms as histograms
 from robustcnn.report.plots.lines import lines as lines
+from robustcnn.report.plots.sweeps import sweep as sweep
 from robustcnn.report.plots.training_effects import training_effects as training_effects

@@ -1,0 +1,233 @@
+"""Hyper-parameter search: many trainings under one study, by as many processes as share its storage."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robustcnn.core.atomic_files import is_plain_name, write_atomically
+from robustcnn.core.folders import SWEEPS
+from robustcnn.core.ownership import Taken, owned
+from robustcnn.core.plain_data import did_you_mean, from_plain, to_plain
+from robustcnn.core.results import MONITORS, EpochMetrics
+from robustcnn.report.table import Cell, Table
+from robustcnn.runs.folder import Say, folder_of, stamp
+from robustcnn.runs.ranges import Range, distinct, nested, read_range
+from robustcnn.runs.train import Trained, train
+from robustcnn.runs.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+WORKER = "import sys; from robustcnn.runs.sweep import work; work(sys.argv[1])"
+INSTALL = "a sweep needs Optuna: pip install 'robustcnn[sweep]'"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepConfig:
+    """Train with many settings and keep the best."""
+
+    study: str = ""
+    """Name of the search, and first part of its runs' names; the same name goes on with it."""
+    vary: tuple[str, ...] = ()
+    """Options and their values: fit.optim.lr="log(1e-4,1e-1)", int(..), uniform(..), choice(a,b)."""
+    objective: tuple[str, ...] = ("valid_accuracy",)
+    """What to make best, of the best epoch on validation data; two, such as valid_accuracy robust_accuracy, make a
+    Pareto front."""
+    trials: int = 20
+    """Trainings in all, those of other processes and of earlier calls counted."""
+    prune: bool = True
+    """Stop a training whose epochs are worse than the median of those before it (one objective only)."""
+    storage: str = ""
+    """Where the study is kept: a URL such as postgresql://... for several machines; a file when not given."""
+    workers: int = 1
+    """Processes on this machine."""
+    seed: int = 0
+    """Of the search."""
+    train: TrainConfig = field(default_factory=TrainConfig)
+    """What all trainings have in common."""
+
+    def __post_init__(self) -> None:
+        if self.study and not is_plain_name(self.study):
+            raise ValueError(f"study must be a plain name, got {self.study!r}")
+        if min(self.trials, self.workers) < 1:
+            raise ValueError(f"trials and workers must be at least 1, got {self.trials} and {self.workers}")
+        for name in self.objective:
+            if name not in MONITORS:
+                raise ValueError(f"unknown objective {name!r}{did_you_mean(name, MONITORS)}")
+        if not 1 <= len(self.objective) <= 2:
+            raise ValueError(f"objective must name one metric or two, got {len(self.objective)}")
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        return tuple(map(read_range, self.vary))
+
+    @property
+    def folder(self) -> Path:
+        return self.train.runs.parent / SWEEPS / self.study
+
+
+def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
+    """Search until there are `trials` trainings; gives the table, and where the page is."""
+    optuna = _optuna()
+    config = config if config.study else replace(config, study=f"sweep-{stamp()}")
+    distinct(config.ranges)
+    _refuse_early(config)
+    study = optuna.create_study(
+        study_name=config.study,
+        storage=_storage(config),
+        directions=["maximize" if "accuracy" in name else "minimize" for name in config.objective],
+        sampler=optuna.samplers.TPESampler(seed=config.seed, constant_liar=True),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4) if config.prune else optuna.pruners.NopPruner(),
+        load_if_exists=True,
+    )
+    _forget_the_dead(study, config)
+    say(f"study {config.study}: {len(study.trials)} of {config.trials} trainings are there; kept in {config.folder}")
+    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    enough = optuna.study.MaxTrialsCallback(config.trials, states=finished)
+    with _others(config):
+        if len(study.get_trials(states=finished)) < config.trials:
+            study.optimize(lambda trial: _try(trial, config, say), callbacks=[enough])
+    return conclude(study, config)
+
+
+def _try(trial: Trial, config: SweepConfig, say: Say) -> tuple[float, ...]:
+    """One training; its values are those of its best epoch."""
+    optuna = _optuna()
+    asked = config_of(trial, config)
+    trial.set_user_attr("run", asked.name)
+
+    def watch(metrics: EpochMetrics) -> None:
+        if config.prune and len(config.objective) == 1:
+            trial.report(_value(metrics, config.objective[0]), metrics.epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    say(f"{asked.name}: " + ", ".join(f"{path} = {_shown(value)}" for path, value in trial.params.items()))
+    done = train(asked, on_epoch=watch)
+    best = _best(done)
+    values = tuple(_value(best, name) for name in config.objective)
+    say(
+        f"{asked.name}: "
+        + ", ".join(f"{name} {value:.4f}" for name, value in zip(config.objective, values, strict=True))
+    )
+    return values
+
+
+def config_of(trial: Trial, config: SweepConfig) -> TrainConfig:
+    """The common config with the trial's values in it."""
+    drawn = {each.path: _drawn(trial, each) for each in config.ranges}
+    told = from_plain(TrainConfig, nested(drawn), base=config.train)
+    return replace(told, name=f"{config.study}-{trial.number:04d}", group=config.study)
+
+
+def conclude(study: Study, config: SweepConfig) -> str:
+    """Table, page and pictures of what has been found."""
+    from robustcnn.report import plots
+
+    rows = [trial for trial in study.trials if trial.values is not None]
+    if not rows:
+        return "no training has finished"
+    table = _table(study, config)
+    params = {each.path: [trial.params[each.path] for trial in rows] for each in config.ranges}
+    values = {name: [trial.values[i] for trial in rows] for i, name in enumerate(config.objective)}
+    write_atomically(config.folder / "sweep.png", plots.png(plots.sweep(params, values)))
+    write_atomically(config.folder / "sweep.md", f"# {config.study}\n\n![](sweep.png)\n\n{table.markdown()}\n".encode())
+    best = [{"run": each.user_attrs["run"], "values": each.values, "params": each.params} for each in study.best_trials]
+    write_atomically(config.folder / "best.json", json.dumps(best, indent=1).encode())
+    return f"{table.text()}\n\nbest: {', '.join(each['run'] for each in best)}; page: {config.folder / 'sweep.md'}"
+
+
+def _table(study: Study, config: SweepConfig) -> Table:
+    best = {trial.number for trial in study.best_trials}
+    trials = sorted((trial for trial in study.trials if trial.values), key=lambda trial: -trial.values[0])
+    rows = tuple(
+        (
+            (trial.user_attrs.get("run", "?"), "best" if trial.number in best else ""),
+            tuple(Cell(text=f"{value:.4f}", value=value) for value in trial.values)
+            + tuple(Cell(text=_shown(trial.params.get(each.path, ""))) for each in config.ranges),
+        )
+        for trial in trials
+    )
+    columns = (*config.objective, *(each.path for each in config.ranges))
+    return Table(labels=("run", ""), across="values and settings", columns=columns, rows=rows)
+
+
+def _drawn(trial: Trial, each: Range) -> Any:
+    if each.scale == "choice":
+        return trial.suggest_categorical(each.path, each.values)
+    low, high = (float(value) for value in each.values)
+    if each.scale == "int":
+        return trial.suggest_int(each.path, int(low), int(high))
+    return trial.suggest_float(each.path, low, high, log=each.scale == "log")
+
+
+def _refuse_early(config: SweepConfig) -> None:
+    """A path that leads nowhere, or a value of the wrong kind, before anything is trained."""
+    ends = {each.path: int(each.values[0]) if each.scale == "int" else each.values[0] for each in config.ranges}
+    told = from_plain(TrainConfig, nested(ends), base=config.train)
+    if "robust_accuracy" in config.objective and told.fit.watched is None:
+        raise ValueError("objective robust_accuracy needs an adversarial --objective and --watch above 0")
+
+
+def _forget_the_dead(study: Study, config: SweepConfig) -> None:
+    """Trials whose process is gone are no longer waited for."""
+    optuna = _optuna()
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        run = trial.user_attrs.get("run")
+        try:
+            if run:
+                with owned(folder_of(replace(config.train, name=run))):
+                    pass
+            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        except (Taken, ValueError):
+            continue
+
+
+def _others(config: SweepConfig) -> ExitStack:
+    """The other processes of this machine; they end when the study is full, or with this one."""
+    stack = ExitStack()
+    for number in range(1, config.workers):
+        told = json.dumps(to_plain(replace(config, workers=1, seed=config.seed + number)))
+        stack.callback(subprocess.Popen([sys.executable, "-c", WORKER, told]).wait)
+    return stack
+
+
+def work(told: str) -> None:
+    """What another process of the same search does."""
+    sweep(from_plain(SweepConfig, json.loads(told)), say=lambda line: print(line, flush=True))  # noqa: T201
+
+
+def _storage(config: SweepConfig) -> Any:
+    optuna = _optuna()
+    if config.storage:
+        return config.storage
+    config.folder.mkdir(parents=True, exist_ok=True)
+    backend = optuna.storages.journal.JournalFileBackend(str(config.folder / "study.log"))
+    return optuna.storages.JournalStorage(backend)
+
+
+def _best(done: Trained) -> EpochMetrics:
+    return next(metrics for metrics in reversed(done.history) if metrics.best)
+
+
+def _value(metrics: EpochMetrics, name: str) -> float:
+    return float(getattr(metrics, name))
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise ValueError(INSTALL) from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
