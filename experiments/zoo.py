@@ -41,7 +41,7 @@ def row(name: str) -> str:
             outcome = compare(case.make(), images, eps=0.03, dtype=case.dtype)
         else:
             model, images = network(name)
-            outcome = compare(model, images, eps=0.01)
+            outcome = compare(model, images)
     except Exception as problem:
         return f"| {name} | | **fails** | | {' '.join(str(problem).split())[:160]} |"
     said = outcome.said.rpartition("slower: ")[2][:110].replace("|", "/")

@@ -6,6 +6,7 @@ from robustcnn.data.registry import DataConfig as DataConfig
 from robustcnn.data.registry import Splits as Splits
 from robustcnn.data.registry import available as available
 from robustcnn.data.registry import load as load
+from robustcnn.data.registry import register as register
 from robustcnn.data.resident import ResidentDataset as ResidentDataset
 from robustcnn.data.resident import as_pixels as as_pixels
 from robustcnn.data.resident import spec_of as spec_of

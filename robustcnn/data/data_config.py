@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plugins import load_plugins
 from robustcnn.data.sets.picture import Framing
 
-NAMES = ("digits", "signs", "faces", "mnist", "fashion-mnist", "cifar10", "fer2013", "npz:PATH", "folder:PATH")
+NAMES = (
+    "digits",
+    "signs",
+    "faces",
+    "mnist",
+    "fashion-mnist",
+    "cifar10",
+    "fer2013",
+    "npz:PATH",
+    "folder:PATH",
+    "torchvision:NAME",
+    "hf:PATH",
+    "MODULE:FUNCTION",
+)
 
 
+FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 MOST_PIXELS = 8192
 """A side."""
+
+
+MORE: list[str] = []
+"""Names that plug-ins have registered."""
 
 
 def kind_of(name: str) -> str:
     """Which of NAMES a name is one of: `npz:my.npz` is an `npz:PATH`."""
     kind, _, path = name.partition(":")
-    known = f"{kind}:PATH" if path else name
-    if known not in NAMES:
-        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, NAMES)}")
+    prefixed = {each.partition(":")[0]: each for each in NAMES if ":" in each}
+    known = prefixed.get(kind, "MODULE:FUNCTION" if is_function(name) else name) if path else name
+    if known not in NAMES and known not in MORE:
+        load_plugins("data")
+    if known not in NAMES and known not in MORE:
+        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, [*NAMES, *MORE])}")
     return known
+
+
+def is_function(name: str) -> bool:
+    """Whether a name leads to the user's own code."""
+    kinds = {each.partition(":")[0] for each in NAMES if each != "MODULE:FUNCTION"}
+    return bool(FUNCTION.fullmatch(name)) and name.partition(":")[0] not in kinds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +58,8 @@ class DataConfig:
     """Which data, and in what form."""
 
     name: str = "digits"
-    """digits, signs, faces, mnist, fashion-mnist, cifar10, fer2013, npz:PATH or folder:PATH."""
+    """digits, signs, faces, mnist, fashion-mnist, cifar10, fer2013, npz:PATH, folder:PATH, torchvision:NAME,
+    hf:PATH (parquet or arrow files) or package.module:function, which returns your own."""
     root: Path | None = None
     """Folder of the data sets; ROBUSTCNN_DATA, else ~/.cache/robustcnn when not given."""
     validation: float = 0.1
@@ -49,7 +79,7 @@ class DataConfig:
     seed: int = 0
     """Which examples validate or stay under the limit, and what is drawn; all test splits but signs' are fixed."""
     download: bool = False
-    """Fetch mnist, fashion-mnist or cifar10 when absent."""
+    """Fetch mnist, fashion-mnist, cifar10 or torchvision:NAME when absent."""
 
     def __post_init__(self) -> None:
         kind_of(self.name)

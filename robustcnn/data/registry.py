@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,14 @@ from typing import Any, NamedTuple
 import torch
 
 from robustcnn.core.runtime import seeded
+from robustcnn.data.data_config import MORE, NAMES, kind_of
 from robustcnn.data.data_config import DataConfig as DataConfig
-from robustcnn.data.data_config import kind_of
 from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.data.sets.cifar import read_cifar10
 from robustcnn.data.sets.digits import read_digits
 from robustcnn.data.sets.download import download
 from robustcnn.data.sets.drawn_faces import read_faces
+from robustcnn.data.sets.elsewhere import read_function, read_hf, read_torchvision
 from robustcnn.data.sets.fer2013 import CURE as FER2013_CURE
 from robustcnn.data.sets.fer2013 import read_fer2013
 from robustcnn.data.sets.folder import read_folder
@@ -25,6 +27,8 @@ from robustcnn.data.sets.npz import read_npz
 from robustcnn.data.sets.places import data_root, download_command, find
 from robustcnn.data.signs.road_signs import load_signs
 from robustcnn.data.views import in_grey, only_classes, resized
+
+Reader = Callable[[DataConfig, Path], tuple[ResidentDataset, ...]]
 
 
 class Splits(NamedTuple):
@@ -62,6 +66,21 @@ def load(name: str | DataConfig = "digits", **options: Any) -> Splits:
         replace(part, spec=spec, name=f"{config.name}/{of}") for part, of in zip(parts, Splits._fields, strict=True)
     ]
     return Splits(*parts)
+
+
+def register(name: str, *, about: str = "") -> Callable[[Reader], Reader]:
+    """Make a data set of your own known by a name; what is decorated returns its (training[, validation], test) parts,
+    given the DataConfig and the data root."""
+    if not re.fullmatch(r"[\w.-]+", name) or name in NAMES:
+        raise ValueError(f"name must be new, of letters, digits, dots, dashes and underscores, got {name!r}")
+
+    def remember(read: Reader) -> Reader:
+        SOURCES[name] = Source(about=about or "registered by a plug-in", read=read)
+        if name not in MORE:
+            MORE.append(name)
+        return read
+
+    return remember
 
 
 def available(root: Path | None = None) -> list[Available]:
@@ -179,5 +198,22 @@ SOURCES = {
         about="your pictures: one folder a class",
         read=lambda config, root: read_folder(_path(config, root), size=config.size or 32, framing=config.framing),
         cure="write folder: and the path of the folder",
+    ),
+    "torchvision:NAME": Source(
+        about="one of torchvision's classification sets, by its class: torchvision:SVHN",
+        read=lambda config, root: read_torchvision(
+            config.name.partition(":")[2], root, size=config.size, framing=config.framing, download=config.download
+        ),
+        cure="write torchvision: and the name of the class",
+    ),
+    "hf:PATH": Source(
+        about="a local copy of a data set of pictures: parquet or arrow files",
+        read=lambda config, root: read_hf(_path(config, root), size=config.size, framing=config.framing),
+        cure="write hf: and the path of the folder",
+    ),
+    "MODULE:FUNCTION": Source(
+        about="your own function that returns (training, test): arrays or PyTorch data sets",
+        read=lambda config, _: read_function(config.name),
+        cure="write package.module:function",
     ),
 }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from robustcnn.core.spec import ImageSpec
+from robustcnn.data.foreign import Layout, labels_of, pixels_of, stacked
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a batch as it is stored, gives float pixels in [0, 1]: an augmentation."""
@@ -84,6 +88,40 @@ class ResidentDataset:
                 f"labels must lie in 0..{self.spec.num_classes - 1}, got "
                 f"{int(self.labels.min())}..{int(self.labels.max())}"
             )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        classes: Sequence[str] | None = None,
+        layout: Layout = "auto",
+        name: str = "data",
+    ) -> ResidentDataset:
+        """Of your own arrays or tensors: uint8 levels or floats in [0, 1]; the layout is told by the shape, or asked.
+
+        Labels are whole numbers, or words; `classes` names them all, in order.
+        """
+        pixels = pixels_of(images, layout)
+        numbers, names = labels_of(labels, classes)
+        if len(pixels) != len(numbers):
+            raise ValueError(f"images and labels must be as many, got {len(pixels)} and {len(numbers)}")
+        return cls(images=pixels, labels=numbers.to(pixels.device), spec=spec_of(pixels, names), name=name)
+
+    @classmethod
+    def from_torch(cls, dataset: Any, *, classes: Sequence[str] | None = None, name: str = "data") -> ResidentDataset:
+        """Of a PyTorch data set of (picture, label) pairs, its transforms included; it must not normalise."""
+        images, labels, found = stacked(dataset)
+        return cls.from_arrays(images, labels, classes=classes or found, layout="NCHW", name=name)
+
+    @classmethod
+    def from_folder(cls, path: Path | str, *, size: int = 32, framing: str = "crop") -> ResidentDataset:
+        """Of a folder with one folder of pictures a class; `framing` is crop (the middle) or squash (the whole)."""
+        # By name, because readers of files stand on this class.
+        read: Any = import_module("robustcnn.data.sets.folder").read_classes
+        data: ResidentDataset = read(Path(path), size=size, framing=framing)
+        return replace(data, spec=spec_of(data.images, data.classes), name=str(path))
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,6 +10,7 @@ from robustcnn import attacks
 from robustcnn.attacks import FGSM, PGD, Attack, AutoAttack, CornerNoise, Foolbox, Square, Swift, UniformNoise
 from robustcnn.core.norms import NORMS, NormName
 from robustcnn.core.plain_data import did_you_mean, from_plain, number
+from robustcnn.core.plugins import load_plugins
 
 SuiteName = Literal["quick", "swift", "standard", "full"]
 QUICK: tuple[Attack, ...] = (FGSM(), PGD(steps=20))
@@ -61,6 +62,13 @@ def suite(name: SuiteName | str, norm: NormName) -> tuple[Attack, ...]:
     return (*QUICK, *STANDARD, *breadth, *CONTROL)
 
 
+def register(name: str, attack: type) -> None:
+    """Make an attack of your own, a frozen dataclass that is called as ours are, known to `--attacks` by a name."""
+    if not re.fullmatch(r"\w+", name) or (name.lower() in ATTACKS and ATTACKS[name.lower()] is not attack):
+        raise ValueError(f"name must be new, of letters, digits and underscores, got {name!r}")
+    ATTACKS[name.lower()] = attack
+
+
 def asking_suite(name: SuiteName | str, norm: NormName, *, labels_only: bool) -> tuple[Attack, ...]:
     """The same for a victim that can only be asked: noise, then random search on the scores or along the boundary."""
     if name not in get_args(SuiteName):
@@ -83,6 +91,8 @@ def attack_named(text: str) -> Attack:
     name, options = found[1], _options(found[2] or "", text)
     if name.lower().startswith("foolbox:"):
         return Foolbox(name=name.partition(":")[2], options=options)
+    if name.lower() not in ATTACKS:
+        load_plugins("attacks")
     if name.lower() not in ATTACKS:
         raise ValueError(f"unknown attack {name!r}{did_you_mean(name.lower(), [*ATTACKS, 'foolbox:NAME'])}")
     return cast(Attack, from_plain(ATTACKS[name.lower()], options, where=name))

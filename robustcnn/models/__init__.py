@@ -17,3 +17,4 @@ from robustcnn.models.pixel import PixelModel as PixelModel
 from robustcnn.models.pooling import POOLINGS as POOLINGS
 from robustcnn.models.registry import MODELS as MODELS
 from robustcnn.models.registry import build as build
+from robustcnn.models.registry import register as register

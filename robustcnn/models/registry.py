@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -13,7 +14,8 @@ from torch import nn
 
 from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import did_you_mean
-from robustcnn.core.runtime import global_seed
+from robustcnn.core.plugins import VARIABLE, load_plugins
+from robustcnn.core.runtime import evaluating, global_seed
 from robustcnn.core.spec import ImageSpec
 from robustcnn.models.alexnet import alexnet
 from robustcnn.models.dcgan import SMALLEST, dcgan
@@ -37,6 +39,8 @@ class Architecture:
     make: Callable[..., nn.Module]
     """(spec, outputs, *, options); its keyword parameters are the options it has, their defaults the paper's."""
     smallest: int = 1
+    ready: bool = False
+    """Whether its initial weights and its dropout are its maker's own."""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -65,6 +69,33 @@ MODELS: dict[str, Architecture] = {
 }
 
 
+Make = Callable[..., nn.Module]
+
+
+def register(name: str, *, smallest: int = 1) -> Callable[[Make], Make]:
+    """Make a network of your own known by a name: `build`, `fit`, checkpoints and `--model.name` then take it.
+
+    What is decorated is a function of (spec, outputs, *, options) that returns an nn.Module which takes normalised
+    pictures; its keyword parameters are the options it has, out of the fields of ModelConfig.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ValueError(f"name must consist of letters, digits, dots, dashes and underscores, got {name!r}")
+
+    def remember(make: Make) -> Make:
+        known = MODELS.get(name)
+        if known is not None and _origin(known.make) != _origin(make):
+            raise ValueError(f"name {name!r} is taken by another network (choose another name)")
+        MODELS[name] = Architecture(make, smallest=smallest, ready=True)
+        return make
+
+    return remember
+
+
+def _origin(make: Make) -> tuple[str, str]:
+    """What stays the same when a module is imported again."""
+    return getattr(make, "__module__", ""), getattr(make, "__qualname__", repr(make))
+
+
 def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None, **options: Any) -> PixelModel:
     """A network with fresh weights, drawn from `seed`, or from torch's global generator when there is none.
 
@@ -79,16 +110,26 @@ def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None,
     config = replace(model, **options) if isinstance(model, ModelConfig) else ModelConfig(name=model, **options)
     architecture = _find(config.name)
     _check(config, architecture, spec)
-    _refuse_giants(config, architecture, spec)
+    if not architecture.ready:
+        _refuse_giants(config, architecture, spec)
     shares = config.dropout if isinstance(config.dropout, tuple) else None
     given = {name: value for name, value in config.given.items() if shares is None or name != "dropout"}
     net = architecture.make(spec, 1 if config.single_logit else spec.num_classes, **given)
-    if config.name.startswith(PREFIX):
-        return PixelModel(net, spec, config)
+    if architecture.ready:
+        return _settled(PixelModel(net, spec, config))
     if shares is not None:
         place_dropout(net, shares, name=config.name)
     initialise(net, config.activation or architecture.options.get("activation"), narrow=config.narrow_init)
     return PixelModel(net, spec, config)
+
+
+@torch.no_grad()
+def _settled(model: PixelModel) -> PixelModel:
+    """Lazy layers find their sizes when they first see a picture."""
+    if any(isinstance(each, nn.UninitializedParameter) for each in model.parameters()):
+        with evaluating(model):
+            model(torch.zeros(2, *model.spec.shape))
+    return model
 
 
 def _refuse_giants(config: ModelConfig, architecture: Architecture, spec: ImageSpec) -> None:
@@ -109,9 +150,14 @@ def _refuse_giants(config: ModelConfig, architecture: Architecture, spec: ImageS
 def _find(name: str) -> Architecture:
     if name.startswith(PREFIX):
         # As torchvision has it, initial weights included.
-        return Architecture(lambda _, outputs: network(name, classes=outputs))
+        return Architecture(lambda _, outputs: network(name, classes=outputs), ready=True)
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}{did_you_mean(name, MODELS)}")
+        load_plugins("models")
+    if name not in MODELS:
+        raise ValueError(
+            f"unknown model {name!r}{did_you_mean(name, MODELS)} (one of your own has to be registered first: import "
+            f"the module that calls robustcnn.models.register, or name it in {VARIABLE})"
+        )
     return MODELS[name]
 
 

@@ -21,7 +21,7 @@ EPS = 0.01
 )
 def test_attacks_on_a_network_of_the_zoo_are_the_textbooks(name: str) -> None:
     model, images = network(name)
-    outcome = compare(model, images, eps=EPS)
+    outcome = compare(model, images)
     assert outcome.is_fast or outcome.said
 
 

@@ -32,6 +32,11 @@ def read_folder(path: Path, *, size: int = 32, framing: Framing = "crop") -> tup
     return tuple(_part(part, classes, size=size, framing=framing) for part in parts)
 
 
+def read_classes(path: Path, *, size: int = 32, framing: Framing = "crop") -> ResidentDataset:
+    """All pictures as one part."""
+    return _part(path, _classes(path), size=size, framing=framing)
+
+
 def _classes(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
         raise ValueError(f"{folder} must be a folder with one folder a class, found a file")
