@@ -183,4 +183,9 @@ def as_saved(image: Tensor) -> Iterator[tuple[str, Tensor]]:
 def _logits(model: nn.Module, image: Tensor) -> Tensor:
     with evaluating(model):
         logits: Tensor = model(image)
+    if not logits.isfinite().all():
+        raise ValueError(
+            "the model's answer to the picture is not made of numbers (NaN or infinite): its weights are damaged, "
+            "or it overflows"
+        )
     return logits

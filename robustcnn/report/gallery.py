@@ -92,6 +92,14 @@ def write_gallery(path: Path, gallery: Gallery) -> None:
 
 def read_gallery(path: Path) -> Gallery:
     """What `write_gallery` kept."""
+    try:
+        return _read(path)
+    except (OSError, safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as problem:
+        told = " ".join(str(problem).split())[:300]
+        raise ValueError(f"{path} holds no pictures of an evaluation: {told} (evaluate the run again)") from None
+
+
+def _read(path: Path) -> Gallery:
     with safetensors.safe_open(path, framework="pt") as file:
         words = {name: json.loads(file.metadata()[name]) for name in _WORDS}
         return Gallery(

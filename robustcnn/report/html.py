@@ -12,6 +12,11 @@ from robustcnn.report.markup import Markup, element, section
 from robustcnn.report.table import Table
 from robustcnn.report.tables import by_attack, comparison, findings
 
+POLICY = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
+    "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">"
+)
+"""The page holds all that it shows: nothing in it may run, be fetched or be sent."""
 STYLE_SHEET = Path(__file__).with_name("page.css")
 
 
@@ -31,6 +36,7 @@ def page(entries: Sequence[Entry], *, title: str = "Robustness report") -> str:
     head = element(
         "head",
         element("meta", charset="utf-8"),
+        Markup(POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),

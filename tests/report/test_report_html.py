@@ -67,6 +67,15 @@ def test_the_verdict_comes_first_and_the_method_last(page_text: str) -> None:
     ]
 
 
+def test_the_page_forbids_itself_to_run_fetch_or_send_anything(page_text: str) -> None:
+    head = page_text.partition("</head>")[0]
+    policy = head.partition('http-equiv="Content-Security-Policy" content="')[2].partition('"')[0]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert "script-src" not in rules
+    assert head.index("Content-Security-Policy") < head.index("<style>"), "a policy holds from where it stands"
+
+
 def test_the_page_needs_no_network_and_no_script(page_text: str) -> None:
     outline = Outline(page_text)
     assert not {"script", "link", "iframe"} & set(outline.tags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -76,10 +77,27 @@ def _made_by(text: str) -> nn.Module:
                 found = getattr(found, part)
         except (ImportError, AttributeError) as problem:
             raise ValueError(f"cannot find {text}: {problem} (write package.module:function)") from None
-        model = found() if callable(found) and not isinstance(found, nn.Module) else found
+        # The user's own code: whatever it does, even ending the process, is told with its place.
+        except (Exception, SystemExit) as problem:
+            raise ValueError(f"{text}: importing {module} ends in {_told(problem)}") from problem
+        try:
+            model = found() if callable(found) and not isinstance(found, nn.Module) else found
+        except (Exception, SystemExit) as problem:
+            raise ValueError(f"{text}: calling it ends in {_told(problem)}") from problem
     if not isinstance(model, nn.Module):
         raise ValueError(f"{text} must return a torch.nn.Module, got {type(model).__name__}")
     return model.eval()
+
+
+def _told(problem: BaseException) -> str:
+    """Kind, words and place of what the user's code ended in."""
+    if isinstance(problem, SyntaxError):
+        place = f"{problem.filename}, line {problem.lineno}"
+    else:
+        frames = traceback.extract_tb(problem.__traceback__)
+        last = [frame for frame in frames if not frame.filename.startswith("<")][-1]
+        place = f"{last.filename}, line {last.lineno}"
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())[:300]} ({place})"
 
 
 @contextmanager
