@@ -9,11 +9,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, Slope, input_gradient
+from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
-from robustcnn.core.norms.batched import per_example
+from robustcnn.core.norms.batched import pick
+from robustcnn.core.norms.norm import Radius
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import View
 from robustcnn.fast.view import exact_logits
@@ -76,18 +77,22 @@ class GradientAttack(Guarded):
         if not 0 <= self.share <= 1:
             raise ValueError(f"share must lie in [0, 1], got {self.share:g}")
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        size = self.first_step(threat.eps)
+        size = self.first_step(threat, images)
         targets = None
         if self.target != "none":
             targets = choose_targets(self.target, exact_logits(model, images), labels, generator=generator)
         state = SearchState(model, images, labels, targets=targets, stop=self.stop)
         for _ in range(self.restarts):
-            last = self._climb(state, threat, size, generator)
+            last = self._climb(state, threat.of(state.rows), _of(size, state.rows), generator)
             if not (self.stop or self.best or self.restarts > 1):
-                state.best_found = last
+                state.found = last
                 break
             if len(state):
                 logits = exact_logits(model, last)
@@ -97,15 +102,15 @@ class GradientAttack(Guarded):
         if targets is None:
             return state.best_found
         # No image can be led to the class that is already right.
-        return torch.where(per_example(targets == labels, images), images, state.best_found)
+        return pick(targets == labels, images, state.best_found)
 
-    def first_step(self, eps: float) -> float:
-        """The length of the first step, in pixel units, in a ball of this radius."""
+    def first_step(self, threat: ThreatModel, images: Tensor) -> Radius:
+        """The length of the first step, in pixel units."""
         if self.step_size is not None:
             return self.step_size
-        if math.isinf(eps):
+        if not isinstance(threat.radius(images), Tensor) and math.isinf(threat.one_eps):
             raise ValueError("step_size must be given when eps is inf: there is no ball to measure it by")
-        return self.path * eps / self.steps
+        return self.path * threat.radius(images) / self.steps
 
     def step_length(self, step: int) -> float:
         """The length of this step (counted from 0) as a share of the first one."""
@@ -118,7 +123,7 @@ class GradientAttack(Guarded):
         current: Tensor,
         direction: Tensor,
         threat: ThreatModel,
-        size: float,
+        size: Radius,
         generator: torch.Generator,
     ) -> Slope:
         """Loss and logits at the `current` images, and the gradient to follow, the mean of `eot` draws."""
@@ -133,18 +138,17 @@ class GradientAttack(Guarded):
     def slope(self, state: SearchState, model: nn.Module, images: Tensor) -> Slope:
         """Loss, logits and gradient of a model at these images of the active examples."""
         chunk = state.model.chunk if isinstance(state.model, View) else None
-        return input_gradient(
-            model, images, lambda logits, part: self.loss_of(state, logits, part), draws=self.eot, chunk=chunk
-        )
+        loss = climbed(self.loss, state.labels, state.targets)
+        return input_gradient(model, images, loss, draws=self.eot, chunk=chunk)
 
     def loss_of(self, state: SearchState, logits: Tensor, part: slice = slice(None)) -> Tensor:
         """What is climbed, for a part of the active examples."""
-        rows, targets = state.active[part], state.targets
-        return attack_loss(self.loss, logits, state.labels[rows], None if targets is None else targets[rows])
+        targets = None if state.targets is None else state.targets[part]
+        return attack_loss(self.loss, logits, state.labels[part], targets)
 
-    def _climb(self, state: SearchState, threat: ThreatModel, size: float, generator: torch.Generator) -> Tensor:
-        """The images after the last step, of the examples that are still active then."""
-        origin = state.images[state.active]
+    def _climb(self, state: SearchState, threat: ThreatModel, size: Radius, generator: torch.Generator) -> Tensor:
+        """The images after the last step, of the examples that are still attacked then."""
+        origin = state.images
         current = threat.sample(origin, generator) if self.random_start else origin
         direction = torch.zeros_like(origin)
         for step in range(self.steps):
@@ -154,11 +158,15 @@ class GradientAttack(Guarded):
                 state.update(current, slope.loss, slope.logits, ranked=self.best)
                 stay = state.compact(step)
                 if stay is not None:
-                    origin, current, direction, gradient = (t[stay] for t in (origin, current, direction, gradient))
+                    current, direction, gradient = (each[stay] for each in (current, direction, gradient))
+                    origin, threat, size = state.images, threat.of(stay), _of(size, stay)
                     if not len(stay):
                         break
             direction = self.direction(direction, gradient)
-            length = size * self.step_length(step)
-            current = current + length * threat.steepest(direction, share=self.share, current=current)
-            current = threat.project(current, origin)
+            uphill = threat.steepest(direction, share=self.share, current=current)
+            current = threat.project(current + size * self.step_length(step) * uphill, origin)
         return current
+
+
+def _of(size: Radius, rows: Tensor) -> Radius:
+    return size[rows] if isinstance(size, Tensor) else size

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
-from robustcnn.attacks.base import Guarded, Slope, input_gradient
+from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import runner_up
-from robustcnn.core.losses import LossName, attack_loss
+from robustcnn.core.losses import LossName
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 
@@ -48,6 +48,10 @@ class APGD(Guarded):
         if not 0 < self.rho <= 1:
             raise ValueError(f"rho must lie in (0, 1], got {self.rho:g}")
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
@@ -74,38 +78,27 @@ class APGD(Guarded):
         self, state: SearchState, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
     ) -> None:
         best, phases = None, self._phases(threat)
-        for ball, steps in phases:
-            origin = state.images[state.active]
+        for factor, steps in phases:
+            ball, origin = threat.of(state.rows).times(factor), state.images
             start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
-            slope = self._look(state, start, aims)
             kind = SparseRun if threat.sparse else DenseRun
-            run = kind.begin(origin, start, slope, ball, fresh=len(phases) == 1)
+            slope = self._look(state, start, aims)
             # What fools in a larger ball counts for nothing but as a start.
-            if ball == threat:
-                state.update(start, slope.loss, slope.logits)
-            best = self._climb(run, state, aims, ball, steps, watched=ball == threat)
+            score = self._score(state, start, slope) if factor == 1 else slope.loss
+            run = kind.begin(origin, start, slope, ball, fresh=len(phases) == 1, score=score)
+            best = self._climb(run, state, aims, steps, watched=factor == 1)
 
     def _climb(
-        self,
-        run: DenseRun | SparseRun,
-        state: SearchState,
-        aims: Tensor | None,
-        threat: ThreatModel,
-        steps: int,
-        *,
-        watched: bool,
+        self, run: DenseRun | SparseRun, state: SearchState, aims: Tensor | None, steps: int, *, watched: bool
     ) -> Tensor:
-        """The point of greatest loss for each of those who still stand at the end."""
+        """The point of greatest loss for each of the examples that are still attacked at the end."""
         reviewed, checkpoints = 0, run.checkpoints(steps)
         for step in range(1, steps + 1):
-            images = run.propose(threat, first=step == 1)
+            images = run.propose(first=step == 1)
             slope = self._look(state, images, aims)
-            run.arrive(images, slope)
-            if watched:
-                state.update(images, slope.loss, slope.logits)
-                stay = state.drop_succeeded() if step == steps and self.stop else state.compact(step)
-                if stay is not None:
-                    run.keep(stay)
+            run.arrive(images, slope, self._score(state, images, slope) if watched else slope.loss)
+            if watched and self.stop and (step == steps or state.is_due(step)):
+                self._drop(run, state, last=step == steps)
                 if not len(state):
                     break
             if step in checkpoints:
@@ -113,19 +106,26 @@ class APGD(Guarded):
                 reviewed = step
         return run.best
 
+    def _score(self, state: SearchState, images: Tensor, slope: Slope) -> Tensor:
+        """What is to become the best point: inf for a success with `stop`, so that the first one is kept."""
+        if self.stop:
+            return state.rank(slope.loss, slope.logits)
+        state.update(images, slope.loss, slope.logits)
+        return slope.loss
+
+    def _drop(self, run: DenseRun | SparseRun, state: SearchState, *, last: bool) -> None:
+        """Go on without those that succeeded, once they are enough, and leave the best points with the state."""
+        if last or state.is_worth_dropping(run.best_loss):
+            state.take(run.best, run.best_loss)
+            run.keep(state.drop_succeeded())
+
     def _look(self, state: SearchState, images: Tensor, aims: Tensor | None) -> Slope:
-        labels = state.labels[state.active]
-        targets = None if aims is None else aims[state.active]
+        targets = None if aims is None else aims[state.rows]
+        return input_gradient(state.model, images, climbed(self.loss, state.labels, targets), draws=self.eot)
 
-        def loss(logits: Tensor, part: slice) -> Tensor:
-            return attack_loss(self.loss, logits, labels[part], None if targets is None else targets[part])
-
-        return input_gradient(state.model, images, loss, draws=self.eot)
-
-    def _phases(self, threat: ThreatModel) -> list[tuple[ThreatModel, int]]:
-        """Balls to search one after the other, and for how many steps."""
+    def _phases(self, threat: ThreatModel) -> list[tuple[float, int]]:
+        """Balls to search one after the other, in units of eps, and for how many steps."""
         early = math.ceil(0.3 * self.steps)
         if not (threat.sparse and self.relax and early):
-            return [(threat, self.steps)]
-        wide, middle = (replace(threat, eps=factor * threat.eps) for factor in (3, 2))
-        return [(wide, early), (middle, early), (threat, self.steps - 2 * early)]
+            return [(1, self.steps)]
+        return [(3, early), (2, early), (1, self.steps - 2 * early)]

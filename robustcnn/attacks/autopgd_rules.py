@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from robustcnn.attacks.base import Slope
-from robustcnn.core.norms.batched import per_example
+from robustcnn.core.norms.batched import per_example, pick
+from robustcnn.core.norms.norm import Projector
 from robustcnn.core.threat import ThreatModel
 
 
 @dataclass(kw_only=True, slots=True)
 class Run:
-    """One ascent under way; every field has one entry an example."""
+    """One ascent under way; every tensor has one entry an example."""
 
+    threat: ThreatModel
+    project: Projector
     origin: Tensor
     current: Tensor
     previous: Tensor
@@ -29,28 +33,32 @@ class Run:
     """In pixel units."""
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with these examples alone."""
+        """Go on with these examples alone, whose claims of success turned out to be wrong if they made any."""
         for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[rows])
+            value = getattr(self, field.name)
+            if isinstance(value, Tensor):
+                setattr(self, field.name, value[rows])
+        self.best_loss = self.best_loss.masked_fill(self.best_loss.isposinf(), -torch.inf)
+        self.threat = self.threat.of(rows)
+        self.project = self.threat.projector(self.origin)
 
-    def arrive(self, images: Tensor, slope: Slope) -> None:
-        """The step led here."""
+    def arrive(self, images: Tensor, slope: Slope, score: Tensor | None = None) -> None:
+        """The step led here; the best point is that of the greatest score, which is the loss when not given."""
+        score = slope.loss if score is None else score
         self.previous, self.current = self.current, images
         self.loss, self.gradient = slope.loss, slope.gradient
-        better = self._beats(slope.loss)
-        self.best_loss = torch.where(better, slope.loss, self.best_loss)
-        self.best = torch.where(per_example(better, images), images, self.best)
-        self.best_gradient = torch.where(per_example(better, images), slope.gradient, self.best_gradient)
+        better = self._beats(score).to(images.dtype)
+        self.best_loss = torch.fmax(self.best_loss, score)
+        self.best = pick(better, images, self.best)
+        self.best_gradient = pick(better, slope.gradient, self.best_gradient)
 
-    def _beats(self, loss: Tensor) -> Tensor:
-        # Anything is better than a start whose loss is no number.
-        return (loss > self.best_loss) | self.best_loss.isnan()
+    def _beats(self, score: Tensor) -> Tensor:
+        return score > self.best_loss
 
     def go_back(self, chosen: Tensor) -> None:
         """The chosen examples continue from the best point they have seen."""
-        shaped = per_example(chosen, self.current)
-        self.current = torch.where(shaped, self.best, self.current)
-        self.gradient = torch.where(shaped, self.best_gradient, self.gradient)
+        self.current = pick(chosen, self.best, self.current)
+        self.gradient = pick(chosen, self.best_gradient, self.gradient)
         self.loss = torch.where(chosen, self.best_loss, self.loss)
 
 
@@ -66,28 +74,37 @@ class DenseRun(Run):
     """Best loss at the last checkpoint."""
 
     @classmethod
-    def begin(cls, origin: Tensor, start: Tensor, slope: Slope, threat: ThreatModel, *, fresh: bool) -> DenseRun:  # noqa: ARG003
-        loss = slope.loss
+    def begin(
+        cls,
+        origin: Tensor,
+        start: Tensor,
+        slope: Slope,
+        threat: ThreatModel,
+        *,
+        fresh: bool,  # noqa: ARG003
+        score: Tensor | None = None,
+    ) -> DenseRun:
+        beginning = _beginning(origin, start, slope, threat, score, stride=2)
         return cls(
-            **_beginning(origin, start, slope, 2 * threat.eps),
-            gains=torch.zeros_like(loss),
+            **beginning,
+            gains=torch.zeros_like(slope.loss),
             # As if halved just now: at the first checkpoint the gains alone decide.
-            halved=torch.ones_like(loss, dtype=torch.bool),
-            best_then=loss,
+            halved=torch.ones_like(slope.loss, dtype=torch.bool),
+            best_then=beginning["best_loss"],
         )
 
-    def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:
+    def propose(self, *, first: bool) -> Tensor:
         """Three quarters of a gradient step and a quarter of the last move; the first step has no last move."""
-        step = per_example(self.stride, self.current) * threat.steepest(self.gradient)
-        stepped = threat.project(self.current + step, self.origin)
+        uphill = self.threat.steepest(self.gradient)
+        stepped = self.project(torch.addcmul(self.current, uphill, per_example(self.stride, uphill)))
         if first:
             return stepped
-        mixed = self.current + 0.75 * (stepped - self.current) + 0.25 * (self.current - self.previous)
-        return threat.project(mixed, self.origin)
+        mixed = torch.lerp(self.current, stepped, 0.75).add_(self.current - self.previous, alpha=0.25)
+        return self.project(mixed)
 
-    def arrive(self, images: Tensor, slope: Slope) -> None:
+    def arrive(self, images: Tensor, slope: Slope, score: Tensor | None = None) -> None:
         self.gains = self.gains + (slope.loss > self.loss)
-        Run.arrive(self, images, slope)
+        Run.arrive(self, images, slope, score)
 
     def review(self, *, steps: int, rho: float) -> None:
         """Halve the stride, and go back, where too few of the last `steps` gained or the same stride gained nothing."""
@@ -120,20 +137,30 @@ class SparseRun(Run):
     """Stride to return to whenever the support shrinks."""
 
     @classmethod
-    def begin(cls, origin: Tensor, start: Tensor, slope: Slope, threat: ThreatModel, *, fresh: bool) -> SparseRun:
-        beginning, pixels = _beginning(origin, start, slope, threat.eps), origin[0].numel()
+    def begin(
+        cls,
+        origin: Tensor,
+        start: Tensor,
+        slope: Slope,
+        threat: ThreatModel,
+        *,
+        fresh: bool,
+        score: Tensor | None = None,
+    ) -> SparseRun:
+        beginning, pixels = _beginning(origin, start, slope, threat, score, stride=1), origin[0].numel()
         moved = torch.full_like(slope.loss, pixels) if fresh else _moved(start, origin)
         count = torch.full_like(slope.loss, math.ceil(0.2 * pixels)) if fresh else _narrower(moved)
         return cls(**beginning, share=count / pixels, moved=moved, longest=beginning["stride"])
 
-    def _beats(self, loss: Tensor) -> Tensor:
+    def _beats(self, score: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
-        return (loss >= self.best_loss) | self.best_loss.isnan()
+        # But the first success is kept.
+        return (score >= self.best_loss) & ~self.best_loss.isposinf()
 
-    def propose(self, threat: ThreatModel, *, first: bool) -> Tensor:  # noqa: ARG002
+    def propose(self, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""
-        step = threat.steepest(self.gradient, share=self.share, current=self.current)
-        return threat.project(self.current + per_example(self.stride, step) * step, self.origin)
+        uphill = self.threat.steepest(self.gradient, share=self.share, current=self.current)
+        return self.project(torch.addcmul(self.current, uphill, per_example(self.stride, uphill)))
 
     def review(self, *, steps: int, rho: float) -> None:  # noqa: ARG002
         """Where the best point has become sparser start afresh from it with long strides; elsewhere shorten them."""
@@ -151,8 +178,15 @@ class SparseRun(Run):
         return list(range(gap, steps + 1, gap))
 
 
-def _beginning(origin: Tensor, start: Tensor, slope: Slope, stride: float) -> dict[str, Tensor]:
+def _beginning(
+    origin: Tensor, start: Tensor, slope: Slope, threat: ThreatModel, score: Tensor | None, *, stride: float
+) -> dict[str, Any]:
+    score = slope.loss if score is None else score
+    # Anything is better than a start whose loss is no number.
+    best_loss = torch.where(score.isnan(), -torch.inf, score)
     return {
+        "threat": threat,
+        "project": threat.projector(origin),
         "origin": origin,
         "current": start,
         "previous": start,
@@ -160,8 +194,8 @@ def _beginning(origin: Tensor, start: Tensor, slope: Slope, stride: float) -> di
         "loss": slope.loss,
         "best": start,
         "best_gradient": slope.gradient,
-        "best_loss": slope.loss,
-        "stride": torch.full(slope.loss.shape, stride, dtype=origin.dtype, device=origin.device),
+        "best_loss": best_loss,
+        "stride": stride * threat.eps_of(origin),
     }
 
 

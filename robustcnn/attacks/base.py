@@ -10,9 +10,9 @@ from typing import ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.losses import is_right
+from robustcnn.core.losses import LossName, attack_loss, is_right, loss_and_slope
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
-from robustcnn.core.threat import ThreatModel
+from robustcnn.core.threat import PerExample, ThreatModel
 from robustcnn.fast.plain_view import View, plain_view
 
 
@@ -42,6 +42,11 @@ class Guarded(ABC):
     ends_at_boundary: ClassVar[bool] = False
     """Whether an answer is always the first, or the nearest, image found to fool."""
 
+    @property
+    def takes_eps_each(self) -> bool:
+        """Whether the threat's eps may be one for each example."""
+        return False
+
     def __call__(
         self,
         model: nn.Module,
@@ -56,7 +61,7 @@ class Guarded(ABC):
         # Tensors made under inference_mode can never be differentiated, not even after it.
         with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
             images, labels = outside_inference(images), outside_inference(labels)
-            if not len(images) or threat.eps == 0:
+            if not len(images) or threat.is_nothing:
                 return images.clone()
             check_classes(model(images[:1]), labels)
             generator = seeded(0, images.device) if generator is None else generator
@@ -81,6 +86,26 @@ class Guarded(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def attack_each(
+    attack: Attack,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    *,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """The attack's answer, radius by radius where the threat has one for each example and the attack takes but one."""
+    if not isinstance(threat, PerExample) or getattr(attack, "takes_eps_each", False):
+        return attack(model, images, labels, threat, generator=generator)
+    found = images.clone()
+    for eps in threat.eps.unique():
+        rows = (threat.eps == eps).nonzero().flatten()
+        ball = ThreatModel(norm=threat.norm, eps=float(eps), bounds=threat.bounds)
+        found[rows] = attack(model, images[rows], labels[rows], ball, generator=generator)
+    return found
+
+
 def outside_inference(tensor: Tensor) -> Tensor:
     """The same values, free of any graph and fit to be differentiated."""
     return tensor.clone() if tensor.is_inference() else tensor.detach()
@@ -98,6 +123,7 @@ def check_batch(images: Tensor, labels: Tensor, threat: ThreatModel) -> None:
         )
     if labels.device != images.device:
         raise ValueError(f"labels are on {labels.device}, images on {images.device}: use labels.to(images.device)")
+    threat.check_examples(len(images))
     if not len(images):
         return
     least, most = torch.stack(images.aminmax()).tolist()
@@ -135,8 +161,22 @@ class Slope(NamedTuple):
     """Of the summed loss, shaped like the images; what is not a number counts as no slope."""
 
 
-RowLoss = Callable[[Tensor, slice], Tensor]
-"""Of the logits of some of the examples, and which of them these are: one value an example."""
+RowLoss = Callable[[Tensor, slice], Tensor | tuple[Tensor, Tensor]]
+"""Of the logits of some of the examples, and which of them these are: one value an example.
+
+With the values may come their derivatives by the logits, which then need not be looked for in a graph.
+"""
+
+
+def climbed(name: LossName, labels: Tensor, targets: Tensor | None) -> RowLoss:
+    """The loss of this name for examples with these labels, or towards these targets."""
+
+    def loss(logits: Tensor, part: slice) -> Tensor | tuple[Tensor, Tensor]:
+        aims = None if targets is None else targets[part]
+        closed = loss_and_slope(name, logits.detach(), labels[part], aims)
+        return attack_loss(name, logits, labels[part], aims) if closed is None else closed
+
+    return loss
 
 
 def chunk_of(model: object, count: int) -> int:
@@ -170,12 +210,17 @@ def _slope_of(model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, 
     leaf = images[rows].detach().requires_grad_()
     with torch.enable_grad():
         logits = model(leaf)
-        values = loss(logits, rows)
-    gradient = _gradient(values, leaf)
-    return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0))
+        found = loss(logits, rows)
+    values, gradient = (
+        (found[0], _gradient(logits, leaf, found[1]))
+        if isinstance(found, tuple)
+        else (found, _gradient(found, leaf, torch.ones_like(found)))
+    )
+    most = torch.finfo(gradient.dtype).max / 4
+    return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0, posinf=most, neginf=-most))
 
 
-def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
+def _gradient(values: Tensor, leaf: Tensor, weight: Tensor) -> Tensor:
     refusal = (
         "the model cannot be differentiated with respect to its input, so that gradient attacks do not apply: "
         "use the black-box attacks (Square, noise)"
@@ -184,7 +229,7 @@ def _gradient(values: Tensor, leaf: Tensor) -> Tensor:
         raise ValueError(refusal)
     try:
         # grad, not backward(): the weights' .grad belongs to the training step.
-        (gradient,) = torch.autograd.grad(values, leaf, torch.ones_like(values), allow_unused=True)
+        (gradient,) = torch.autograd.grad(values, leaf, weight, allow_unused=True)
     except RuntimeError as error:
         if "derivative" not in str(error):
             raise

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Attack, Guarded
+from robustcnn.attacks.base import Attack, Guarded, attack_each
 from robustcnn.attacks.closest import Closest
 from robustcnn.core.threat import ThreatModel
+from robustcnn.core.waiting import split
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -28,36 +29,39 @@ class Smallest(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
         closest = Closest(model, images, labels, threat)
         closest.offer(images, model(images))
-        largest = min(threat.eps, _diameter(images, threat))
-        fell, _ = self._split(closest, closest.standing(), largest, generator)
-        # Examples that agree on every answer so far share their interval, and one call of the attack.
-        groups = [(0.0, largest, fell)]
-        for _ in range(self.steps):
-            halves = []
-            for low, high, rows in groups:
-                middle = (low + high) / 2
-                fell, stood = self._split(closest, rows, middle, generator)
-                halves += [(low, middle, fell), (middle, high, stood)]
-            groups = [group for group in halves if len(group[2])]
+        largest = threat.eps_of(images).minimum(_diameter(images, threat)).double()
+        rows = closest.standing()
+        # Once for all: the examples that stand at the largest eps are not asked again.
+        _, fell = split(self._fall(closest, rows, largest[rows], generator))
+        rows = rows[fell]
+        low, high = torch.zeros_like(largest[rows]), largest[rows]
+        for _ in range(self.steps if len(rows) else 0):
+            middle = (low + high) / 2
+            fell = self._fall(closest, rows, middle, generator)
+            low, high = torch.where(fell, low, middle), torch.where(fell, middle, high)
         return closest.best
 
-    def _split(self, closest: Closest, rows: Tensor, eps: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Which of the rows fall at this eps, and which stand."""
-        part = closest.subset(rows)
-        threat = replace(closest.threat, eps=eps)
-        adversarial = self.attack(part.model, part.images, part.labels, threat, generator=generator)
+    def _fall(self, closest: Closest, rows: Tensor, eps: Tensor, generator: torch.Generator) -> Tensor:
+        """Which of the rows fall, each at its eps."""
+        if not len(rows):
+            return torch.zeros_like(rows, dtype=torch.bool)
+        part, threat = closest.subset(rows), closest.threat.each(eps)
+        adversarial = attack_each(self.attack, part.model, part.images, part.labels, threat, generator=generator)
         part.offer(adversarial, part.model(adversarial))
         closest.absorb(part, rows)
-        fell = part.distance.isfinite()
-        return rows[fell], rows[~fell]
+        return part.distance.isfinite()
 
 
-def _diameter(images: Tensor, threat: ThreatModel) -> float:
+def _diameter(images: Tensor, threat: ThreatModel) -> Tensor:
     """The largest distance between two images: an eps that forbids nothing."""
     low, high = (torch.full_like(images[:1], bound) for bound in threat.bounds)
-    return float(threat.distance(low, high))
+    return threat.distance(low, high)

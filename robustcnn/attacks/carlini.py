@@ -13,6 +13,7 @@ from robustcnn.attacks.closest import Closest
 from robustcnn.core.losses import margin
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.threat import ThreatModel
+from robustcnn.core.waiting import wait_for
 
 HAIR = 1e-4
 """How far inside the box the search starts: at the walls tanh has no slope and no inverse."""
@@ -41,6 +42,10 @@ class CarliniWagner(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self,
         model: nn.Module,
@@ -66,7 +71,7 @@ class CarliniWagner(Guarded):
         low, high = closest.threat.bounds
         middle, half = (high + low) / 2, (high - low) / 2
         free = torch.atanh(((images - middle) / half).clamp(-1 + HAIR, 1 - HAIR))
-        adam = torch.optim.Adam([free], lr=self.step_size)
+        mean, square = torch.zeros_like(free), torch.zeros_like(free)
         ever, least = torch.zeros_like(labels, dtype=torch.bool), torch.inf
         for step in range(self.steps):
             squashed = free.tanh()
@@ -74,10 +79,13 @@ class CarliniWagner(Guarded):
             look = input_gradient(closest.model, point, lambda logits, part: -margin(logits, labels[part]).clamp_max(0))
             ever |= closest.offer(point, look.logits)
             change = point - images
-            free.grad = (2 * change + per_example(weight, change) * look.gradient) * half * (1 - squashed.square())
-            adam.step()
+            gradient = (2 * change + per_example(weight, change) * look.gradient) * half * (1 - squashed.square())
+            # Adam (Kingma & Ba 2015), by hand: torch's own counts its steps in a tensor.
+            mean, square = mean.lerp(gradient, 0.1), square.lerp(gradient.square(), 0.001)
+            length = (square / (1 - 0.999 ** (step + 1))).sqrt_().add_(1e-8)
+            free = free - self.step_size / (1 - 0.9 ** (step + 1)) * mean / length
             if step % max(self.steps // 10, 1) == 0:
-                total = float(change.square().sum() + (weight * look.loss).sum())
+                total = wait_for(change.square().sum() + (weight * look.loss).sum())
                 if total > 0.9999 * least:
                     break
                 least = total

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robustcnn.attacks.base import Attack, input_gradient
+from robustcnn.attacks.base import Attack, attack_each, input_gradient
 from robustcnn.attacks.black_box import BlackBoxView, black_box_in
 from robustcnn.core.losses import cross_entropy, margin
 from robustcnn.core.runtime import Precision, evaluating, keep_memory, out_of_memory, seeded
@@ -58,11 +58,11 @@ def craft(
     shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
     found = []
     for rows in shown:
-        block = images[rows], labels[rows]
+        block = images[rows], labels[rows], threat.of(rows)
         if isinstance(view, CoarseView):
-            found.append(_coarse_to_fine(attack, view, *block, threat, generator))
+            found.append(_coarse_to_fine(attack, view, *block, generator))
         else:
-            found.append(_survive(attack, view, *block, threat, generator))
+            found.append(_survive(attack, view, *block, generator))
     return torch.cat(found)
 
 
@@ -143,7 +143,7 @@ def _coarse_to_fine(
     if not len(rows):
         return found
     fine = view.fine()
-    again = _survive(attack, fine, images[rows], labels[rows], threat, generator)
+    again = _survive(attack, fine, images[rows], labels[rows], threat.of(rows), generator)
     with torch.no_grad():
         fooled = margin(fine(again), labels[rows]) > 0
     found[rows[fooled]] = again[fooled]
@@ -156,7 +156,7 @@ def _survive(
     """The attack on one block, with ever smaller batches while memory does not suffice."""
     while True:
         try:
-            return attack(view, images, labels, threat, generator=generator)
+            return attack_each(attack, view, images, labels, threat, generator=generator)
         except (RuntimeError, MemoryError) as problem:
             if not (out_of_memory(problem) and isinstance(view, View) and (view.chunk or 0) > 1):
                 raise

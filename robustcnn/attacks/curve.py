@@ -43,29 +43,16 @@ def breaking_eps(
         stands = torch.full_like(labels, -1)
         breaks = torch.where(wrong, -1, len(threats))
         asked = torch.where(wrong, -1, len(threats) - 1)
-        while bool((asked >= 0).any()):
-            for index in asked[asked >= 0].unique().tolist():
-                rows = (asked == index).nonzero().flatten()
-                fooled = _fools(attack, model, view, images[rows], labels[rows], threats[index], generator)
-                breaks[rows[fooled]] = index
-                stands[rows[~fooled]] = index
+        radii = torch.tensor([threat.eps for threat in threats], dtype=torch.float64, device=images.device)
+        while len(rows := (asked >= 0).nonzero().flatten()):
+            # One attack for all, each example in the ball that it is asked for.
+            ball = threats[0].each(radii[asked[rows]])
+            found = craft(attack, view, images[rows], labels[rows], ball, generator=generator)
+            fooled = is_fooled(_judged(model, ball.project(found, images[rows])), labels[rows])
+            breaks[rows] = torch.where(fooled, asked[rows], breaks[rows])
+            stands[rows] = torch.where(fooled, stands[rows], asked[rows])
             asked = torch.where(breaks - stands > 1, (breaks + stands) // 2, -1)
-    radii = torch.tensor([*(threat.eps for threat in threats), torch.inf, 0.0], dtype=torch.float64)
-    return radii.to(images.device)[breaks]
-
-
-def _fools(
-    attack: Attack,
-    model: nn.Module,
-    view: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat: ThreatModel,
-    generator: torch.Generator,
-) -> Tensor:
-    """Which of the examples the attack breaks in this ball, by the model's own word."""
-    found = threat.project(craft(attack, view, images, labels, threat, generator=generator), images)
-    return is_fooled(_judged(model, found), labels)
+    return torch.cat([radii, radii.new_tensor([torch.inf, 0.0])])[breaks]
 
 
 def _check(threats: Sequence[ThreatModel]) -> None:

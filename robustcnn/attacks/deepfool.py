@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded
-from robustcnn.attacks.closest import Closest
+from robustcnn.attacks.closest import EVERY, Closest
 from robustcnn.attacks.linearise import check_differentiable, nearest
+from robustcnn.core.norms.batched import pick
 from robustcnn.core.threat import ThreatModel
+from robustcnn.core.waiting import HOSTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -33,6 +35,10 @@ class DeepFool(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self,
         model: nn.Module,
@@ -45,18 +51,21 @@ class DeepFool(Guarded):
         closest = Closest(model, images, labels, threat)
         closest.offer(images, model(images))
         rows, part, point = torch.arange(len(images), device=images.device), closest, images
-        for _ in range(self.steps):
-            stay = part.standing()
-            if not len(stay):
-                break
-            rows, part, point = rows[stay], part.subset(stay), point[stay]
+        every = 1 if images.device.type in HOSTS else EVERY
+        for step in range(self.steps):
+            if step % every == 0:
+                stay = part.standing()
+                if not len(stay):
+                    break
+                rows, part, point = rows[stay], part.subset(stay), point[stay]
             plane = nearest(model, point, part.labels, threat, candidates=self.candidates)
             # A step that is clipped only afterwards stops short of the plane, and a sum of such steps never crosses it.
             # Who still stands goes forward, also where a fast view takes a point for the boundary, or for past it.
             covered = ((point - part.images) * plane.normal).flatten(1).sum(1).abs()
             gap = plane.gap.abs().to(point.dtype).maximum(self.overshoot * covered)
             crossing = threat.onto_plane(point, plane.normal, gap)
-            point = (point + (1 + self.overshoot) * (crossing - point)).clamp(*threat.bounds)
+            onward = (point + (1 + self.overshoot) * (crossing - point)).clamp(*threat.bounds)
+            point = pick(part.distance.isinf(), onward, point)
             part.offer(point, model(point))
             closest.absorb(part, rows)
         return closest.best

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd import APGD
-from robustcnn.attacks.base import Attack, Guarded, check_batch, is_fooled
+from robustcnn.attacks.base import Attack, Guarded, attack_each, check_batch, is_fooled
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.square import Square
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import LossName, margin
 from robustcnn.core.norms import NORMS
+from robustcnn.core.norms.batched import pick
 from robustcnn.core.runtime import evaluating, seeded
 from robustcnn.core.threat import ThreatModel
+from robustcnn.core.waiting import split
 from robustcnn.fast.view import exact_logits
 
 Version = Literal["standard", "plus", "rand"]
@@ -55,6 +57,10 @@ class Ensemble(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     @abstractmethod
     def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
         """The attacks, in the order in which they run."""
@@ -88,15 +94,18 @@ class Ensemble(Guarded):
         fooled, worst, loss = is_fooled(logits, labels), images.clone(), margin(logits, labels)
         broken_by = torch.where(fooled, BrokenBy.CLEAN, BrokenBy.STANDING)
         for index, attack in enumerate(attacks):
-            rows = (broken_by == BrokenBy.STANDING).nonzero().squeeze(1)
+            _, rows = split(broken_by == BrokenBy.STANDING)
             if not len(rows):
                 break
-            found = threat.project(attack(model, images[rows], labels[rows], threat, generator=generator), images[rows])
+            ball = threat.of(rows)
+            found = attack_each(attack, model, images[rows], labels[rows], ball, generator=generator)
+            found = ball.project(found, images[rows])
             logits = exact_logits(model, found)
             fooled, value = is_fooled(logits, labels[rows]), margin(logits, labels[rows])
             worse = fooled | (value > loss[rows])
-            worst[rows[worse]], loss[rows[worse]] = found[worse], value[worse]
-            broken_by[rows[fooled]] = index
+            worst = worst.index_copy(0, rows, pick(worse, found, worst[rows]))
+            loss = loss.index_copy(0, rows, torch.where(worse, value, loss[rows]))
+            broken_by = broken_by.index_copy(0, rows, torch.where(fooled, index, broken_by[rows]))
         return Outcome(images=worst, broken_by=broken_by, names=tuple(map(repr, attacks)))
 
 

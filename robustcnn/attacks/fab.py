@@ -44,6 +44,10 @@ class FAB(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
@@ -51,7 +55,7 @@ class FAB(Guarded):
         closest = Closest(model, images, labels, threat)
         logits = model(images)
         closest.offer(images, logits)
-        enough = threat.eps if self.stop else 0.0
+        enough = threat.eps_of(images) if self.stop else torch.zeros_like(closest.distance)
         for restart in range(self.restarts):
             for target in self._targets(logits, labels):
                 standing = closest.standing(enough)
@@ -73,7 +77,7 @@ class FAB(Guarded):
         noise = torch.randn(images.shape, generator=generator, device=generator.device).to(images)
         # No find and no eps: the farthest corner of the box is the only scale left.
         corner = threat.distance(images, torch.where(images > (low + high) / 2, low, high))
-        radius = closest.distance.minimum(corner).clamp_max(threat.eps) / 2
+        radius = closest.distance.minimum(corner).minimum(threat.eps_of(images)) / 2
         return (images + noise * per_example(radius / threat.distance(noise, torch.zeros_like(noise)), noise)).clamp(
             low, high
         )

@@ -68,7 +68,7 @@ class Foolbox(Guarded):
         if hasattr(attack, "feed"):
             attack.feed(victim, images)
         goal = labels[rows] if targets is None else foolbox.criteria.TargetedMisclassification(targets[rows])
-        eps = None if math.isinf(threat.eps) else threat.eps
+        eps = None if math.isinf(threat.one_eps) else threat.one_eps
         with _seeded_everywhere(generator), torch.enable_grad():
             _, adversarial, _ = self._guarded(attack, victim, images[rows].clone(), goal, epsilons=eps, **extra)
         return images.index_copy(0, rows, adversarial.detach())

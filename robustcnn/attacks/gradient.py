@@ -11,6 +11,7 @@ from robustcnn.attacks.ascent import GradientAttack, Schedule
 from robustcnn.attacks.base import Slope
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.transferable import Diversified, smooth
+from robustcnn.core.norms.norm import Radius
 from robustcnn.core.threat import ThreatModel
 
 
@@ -105,7 +106,7 @@ class MIFGSM(GradientAttack):
         current: Tensor,
         direction: Tensor,
         threat: ThreatModel,
-        size: float,
+        size: Radius,
         generator: torch.Generator,
     ) -> Slope:
         ahead = current

@@ -36,6 +36,10 @@ class DDN(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self,
         model: nn.Module,
@@ -74,6 +78,10 @@ class FMN(Guarded):
             raise ValueError(f"step_size must be positive, got {self.step_size:g}")
 
     ends_at_boundary: ClassVar[bool] = True
+
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
 
     def search(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -25,6 +24,10 @@ class _Noise(Guarded):
         if self.draws < 1:
             raise ValueError(f"draws must be at least 1, got {self.draws}")
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     @abstractmethod
     def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         """One noisy version of each image."""
@@ -32,14 +35,13 @@ class _Noise(Guarded):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        if math.isinf(threat.eps):
-            raise ValueError("noise needs a finite eps, got inf (give the threat an eps)")
+        threat.refuse_infinite("noise")
         state = SearchState(model, images, labels)
         for draw in range(self.draws):
-            rows = state.active
-            noisy = threat.project(self.draw(images[rows], threat, generator), images[rows])
+            ball = threat.of(state.rows)
+            noisy = ball.project(self.draw(state.images, ball, generator), state.images)
             logits = model(noisy)
-            state.update(noisy, margin(logits, labels[rows]), logits)
+            state.update(noisy, margin(logits, state.labels), logits)
             state.compact(draw)
             if not len(state):
                 break
@@ -61,7 +63,7 @@ class GaussianNoise(_Noise):
     def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         noise = _gaussian(images, generator)
         length = threat.distance(noise, torch.zeros_like(noise))
-        return images + threat.eps * noise / per_example(length, noise)
+        return images + threat.radius(images) * noise / per_example(length, noise)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -70,7 +72,7 @@ class CornerNoise(_Noise):
 
     def draw(self, images: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:
         # The best answer to a random slope is a corner that nobody chose.
-        return images + threat.eps * threat.steepest(_gaussian(images, generator))
+        return images + threat.radius(images) * threat.steepest(_gaussian(images, generator))
 
 
 def _gaussian(images: Tensor, generator: torch.Generator) -> Tensor:

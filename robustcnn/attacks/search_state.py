@@ -7,15 +7,21 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import is_fooled
 from robustcnn.core.conv_arithmetic import Place, crop
-from robustcnn.core.norms.batched import per_example
+from robustcnn.core.norms.batched import pick
+from robustcnn.core.waiting import HOSTS, split, wait_for
 from robustcnn.fast.view import CoarseView, exact_logits
+
+EVERY = 8
+"""Steps between two counts where counting makes the host wait for a device."""
+WORTH = 8
+"""One in so many has to have succeeded before the others are copied to go on without it."""
 
 
 class SearchState:
     """Keeps the worst image found for each example: fooled before not fooled, then the greater loss.
 
-    With `stop`, an example keeps its first fooled image and is attacked no longer. A fast view of a model (a
-    `CoarseView`) only proposes: no example is dropped before `exact` agrees.
+    With `stop`, an example keeps its first fooled image and is attacked no longer. A coarse view of a model only
+    proposes: no example is dropped before the exact logits agree.
     """
 
     def __init__(
@@ -23,19 +29,39 @@ class SearchState:
     ) -> None:
         self.model, self.stop = model, stop
         self.images, self.labels, self.targets = images, labels, targets
-        self.best_found = images.clone()
-        """For the whole batch."""
-        self.loss = torch.full(labels.shape, -torch.inf, dtype=images.dtype, device=images.device)
-        self.succeeded = torch.zeros_like(labels, dtype=torch.bool)
-        self.active = torch.arange(len(labels), device=labels.device)
-        """Indices of the examples still attacked; what the methods take and return is about these alone."""
+        """Of the examples still attacked, like all that the methods take and return."""
+        self.rows = torch.arange(len(labels), device=labels.device)
+        """Where these are in the whole batch."""
+        self.found, self._result = images.clone(), images.clone()
+        self.score = torch.full(labels.shape, -torch.inf, dtype=images.dtype, device=images.device)
+        """The loss of what was found; with `stop`, inf for a success."""
+        self._success = torch.zeros_like(labels, dtype=torch.bool)
 
     def __len__(self) -> int:
-        return len(self.active)
+        return len(self.rows)
 
-    def is_success(self, logits: Tensor, rows: Tensor) -> Tensor:
+    @property
+    def best_found(self) -> Tensor:
+        """Of the whole batch."""
+        return self._result.index_copy(0, self.rows, self.found)
+
+    @property
+    def succeeded(self) -> Tensor:
+        """Which reached the goal."""
+        return self.score.isposinf() if self.stop else self._success
+
+    def is_success(self, logits: Tensor) -> Tensor:
         """Whether these logits are what the attacker wants."""
-        return is_fooled(logits, self.labels[rows]) if self.targets is None else logits.argmax(1) == self.targets[rows]
+        return is_fooled(logits, self.labels) if self.targets is None else logits.argmax(1) == self.targets
+
+    def rank(self, loss: Tensor, logits: Tensor) -> Tensor:
+        """The loss, or inf where the goal is reached; no number is no answer, and reaches it too."""
+        most, (greatest, predicted) = torch.finfo(self.score.dtype).max, logits.max(1)
+        reached = predicted != self.labels if self.targets is None else predicted == self.targets
+        # 0, and no number where the greatest logit is none or infinite.
+        loss = (loss + (greatest - greatest)).to(self.score.dtype)
+        unanswered = torch.inf if self.targets is None else -torch.inf
+        return loss.nan_to_num_(nan=unanswered, posinf=most, neginf=-torch.inf).masked_fill_(reached, torch.inf)
 
     def update(
         self, candidates: Tensor, loss: Tensor, logits: Tensor, *, ranked: bool = True, place: Place | None = None
@@ -44,28 +70,45 @@ class SearchState:
 
         Returns which were kept. With a `place`, the candidates are only the pixels there.
         """
-        before, success = self.succeeded[self.active], self.is_success(logits, self.active)
-        better = success & ~before
-        if ranked:
-            comparable = ~before & ~success if self.stop else before == success
-            better |= comparable & (loss > self.loss[self.active])
-        found = self.best_found if place is None else crop(self.best_found, place)
-        found[self.active] = torch.where(per_example(better, candidates), candidates, found[self.active])
-        self.loss[self.active] = torch.where(better, loss.to(self.loss.dtype), self.loss[self.active])
-        self.succeeded[self.active] = before | success
+        if self.stop:
+            score = self.rank(loss if ranked else torch.zeros_like(loss), logits)
+            # Below every loss that a restart may end with.
+            score = score if ranked else score.masked_fill_(score == 0, -torch.inf)
+            better = score > self.score
+            self.score = torch.fmax(self.score, score)
+        else:
+            success = self.is_success(logits)
+            better = (success & ~self._success) | ((success == self._success) & (loss > self.score))
+            self._success = self._success | success
+            self.score = torch.where(better, loss.to(self.score.dtype), self.score)
+        if place is None:
+            self.found = pick(better, candidates, self.found)
+        else:
+            part = crop(self.found, place)
+            part.copy_(pick(better, candidates, part))
         return better
+
+    def take(self, found: Tensor, score: Tensor) -> None:
+        """Keep what another bookkeeping found, as far as its score is greater."""
+        self.found = pick(score > self.score, found, self.found)
+        self.score = torch.fmax(self.score, score)
+
+    def is_due(self, step: int) -> bool:
+        """Whether to count after this step: each on a CPU, elsewhere 0, 1, 2, 4, 8, 16, 24, ..."""
+        return self.stop and (self.score.device.type in HOSTS or not step % EVERY or not step & (step - 1))
 
     def compact(self, step: int = 0) -> Tensor | None:
         """Drop what succeeded once it is an eighth; returns who stays, or None when nothing was dropped.
 
         Call it once a step.
         """
-        # Counting makes a GPU wait: look at steps 0, 1, 2, 4, 8, 16, 24, ...
-        if not self.stop or (self.active.is_cuda and step % 8 and step & (step - 1)):
-            return None
-        if int(self.succeeded[self.active].sum()) * 8 < max(len(self), 1):
+        if not self.is_due(step) or not self.is_worth_dropping(self.score):
             return None
         return self.drop_succeeded()
+
+    def is_worth_dropping(self, score: Tensor) -> bool:
+        """Whether an eighth has succeeded, by a score that may not have been taken yet."""
+        return wait_for(score.isposinf().sum()) * WORTH >= max(len(self), 1)
 
     def finish_restart(self, candidates: Tensor, loss: Tensor, logits: Tensor) -> None:
         """Keep the last candidates of a restart as far as they are worse; the logits are the exact ones."""
@@ -75,16 +118,23 @@ class SearchState:
             self.drop_succeeded()
 
     def drop_succeeded(self) -> Tensor:
-        """Attack no longer what has succeeded for the exact model; returns who stays, as indices into `active`."""
+        """Attack no longer what has succeeded for the exact model; returns the indices of those who stay."""
         self._confirm()
-        stay = (~self.succeeded[self.active]).nonzero().flatten()
-        self.active = self.active[stay]
+        stay, _ = split(self.succeeded)
+        self._result = self.best_found
+        self.rows, self.images, self.labels = self.rows[stay], self.images[stay], self.labels[stay]
+        self.found, self.score, self._success = self.found[stay], self.score[stay], self._success[stay]
+        self.targets = None if self.targets is None else self.targets[stay]
         return stay
 
     def _confirm(self) -> None:
         if not isinstance(self.model, CoarseView):
             return
-        claimed = self.active[self.succeeded[self.active]]
-        if len(claimed):
-            wrong = claimed[~self.is_success(exact_logits(self.model, self.best_found[claimed]), claimed)]
-            self.succeeded[wrong], self.loss[wrong] = False, -torch.inf
+        _, claimed = split(self.succeeded)
+        if not len(claimed):
+            return
+        logits = exact_logits(self.model, self.found[claimed])
+        true = self.labels[claimed] if self.targets is None else self.targets[claimed]
+        agreed = is_fooled(logits, true) if self.targets is None else logits.argmax(1) == true
+        self.score = self.score.index_put((claimed,), torch.where(agreed, self.score[claimed], -torch.inf))
+        self._success = self._success.index_put((claimed,), agreed)

@@ -108,7 +108,7 @@ class SpatialGrid(_Spatial):
         for step, movement in enumerate(itertools.product(turns, steps, steps)):
             if not len(state):
                 break
-            images, labels = state.images[state.active], state.labels[state.active]
+            images, labels = state.images, state.labels
             moved = self._moved(images, images.new_tensor(movement).expand(len(images), 3))
             logits = state.model(moved)
             state.update(moved, margin(logits, labels), logits)
@@ -139,7 +139,7 @@ class SpatialGradient(_Spatial):
             state.drop_succeeded()
 
     def _climb(self, state: SearchState, generator: torch.Generator) -> None:
-        images, labels = state.images[state.active], state.labels[state.active]
+        images, labels = state.images, state.labels
         drawn = torch.rand(len(images), 3, generator=generator, device=generator.device)
         movement = (2 * drawn - 1).to(images)
         for step in range(self.steps + 1):

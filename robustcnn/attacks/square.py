@@ -44,6 +44,10 @@ class Square(Guarded):
 
     ends_at_boundary: ClassVar[bool] = True
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
@@ -56,12 +60,12 @@ class Square(Guarded):
         state.drop_succeeded()
         for _ in range(self.restarts):
             # A restart forgets the margin, never a success.
-            state.loss.fill_(-torch.inf)
-            origin = images[state.active]
-            candidates = _inside(windows.start(origin, threat.eps, generator), origin, windows, threat)
+            state.score = torch.full_like(state.score, -torch.inf)
+            ball, origin = threat.of(state.rows), state.images
+            candidates = _inside(windows.start(origin, ball.radius(origin), generator), origin, windows, ball)
             _update(state, candidates, model(candidates))
             search = self._search_together if windows.shared else self._search_each
-            search(state, windows, threat, generator)
+            search(state, windows, ball, generator)
             state.drop_succeeded()
         return state.best_found
 
@@ -70,36 +74,35 @@ class Square(Guarded):
     ) -> None:
         """One window a query for all images: what the network makes of the rest of an image is known already."""
         corners = torch.rand(self.queries, 2, generator=generator, device=generator.device).tolist()
-        looked, look = 0, None
+        remembered, forward = 0, None
         for query in range(1, self.queries):
-            rows = state.active
-            if not len(rows):
+            if not len(state):
                 return
             side = self._side(query, state.images, windows)
-            if side != looked:
-                looked, look = side, incremental_forward(state.model, state.best_found[rows], side)
+            if side != remembered:
+                remembered, forward = side, incremental_forward(state.model, state.found, side)
             place = _place(corners[query], side, state.images)
-            images, current = (crop(each, place)[rows] for each in (state.images, state.best_found))
-            window = windows.change(images, current, threat.eps, side, generator).clamp(*threat.bounds)
-            logits = look(window, place) if look else _shown(state, window, place)
+            images, current = crop(state.images, place), crop(state.found, place)
+            window = windows.change(images, current, threat.radius(images), side, generator).clamp(*threat.bounds)
+            logits = forward(window, place) if forward else _shown(state, window, place)
             better, stay = _update(state, window, logits, place), state.compact(query)
-            if look:
-                look.settle(better, stay)
+            threat = threat if stay is None else threat.of(stay)
+            if forward:
+                forward.settle(better, stay)
 
     def _search_each(
         self, state: SearchState, windows: Windows, threat: ThreatModel, generator: torch.Generator
     ) -> None:
         """Windows of its own for each image."""
         for query in range(1, self.queries):
-            rows = state.active
-            if not len(rows):
+            if not len(state):
                 return
-            side = self._side(query, state.images, windows)
-            origin = state.images[rows]
-            candidates = windows.change(origin, state.best_found[rows], threat.eps, side, generator)
-            candidates = _inside(candidates, origin, windows, threat)
+            images, side = state.images, self._side(query, state.images, windows)
+            candidates = windows.change(images, state.found, threat.radius(images), side, generator)
+            candidates = _inside(candidates, images, windows, threat)
             _update(state, candidates, state.model(candidates))
-            state.compact(query)
+            stay = state.compact(query)
+            threat = threat if stay is None else threat.of(stay)
 
     def _side(self, query: int, images: Tensor, windows: Windows) -> int:
         """Side of the window, whose share of the pixels halves along the schedule."""
@@ -120,12 +123,12 @@ def _inside(candidates: Tensor, origin: Tensor, windows: Windows, threat: Threat
 
 def _update(state: SearchState, candidates: Tensor, logits: Tensor, place: Place | None = None) -> Tensor:
     """Which candidates are taken over."""
-    return state.update(candidates, margin(logits, state.labels[state.active]), logits, place=place)
+    return state.update(candidates, margin(logits, state.labels), logits, place=place)
 
 
 def _shown(state: SearchState, window: Tensor, place: Place) -> Tensor:
     """Logits of the worst images with another window."""
-    candidates = state.best_found[state.active]
+    candidates = state.found.clone()
     crop(candidates, place).copy_(window)
     return state.model(candidates)  # type: ignore[no-any-return]
 
@@ -137,8 +140,7 @@ def _place(corner: Sequence[float], side: int, images: Tensor) -> Place:
 
 
 def _windows(threat: ThreatModel) -> Windows:
-    if math.isinf(threat.eps):
-        raise ValueError("Square needs a finite eps, got inf (give the threat an eps)")
+    threat.refuse_infinite("Square")
     if threat.windows is None:
         known = ", ".join(name for name, norm in NORMS.items() if norm.windows)
         raise ValueError(f"Square knows {known}, got {threat.norm} (use AutoPGD or FAB for {threat.norm})")

@@ -43,30 +43,33 @@ class _Margins(Guarded):
         if not 0 <= self.share <= 1:
             raise ValueError(f"share must lie in [0, 1], got {self.share:g}")
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return True
+
     def climb(
         self, state: SearchState, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
     ) -> None:
         """One ascent of those who stand; `fresh`: from the images themselves."""
-        if math.isinf(threat.eps):
-            raise ValueError(f"{type(self).__name__} needs a finite eps, got inf (give the threat an eps)")
-        origin = state.images[state.active]
+        threat.refuse_infinite(type(self).__name__)
+        origin, threat = state.images, threat.of(state.rows)
         current = origin if fresh else threat.sample(origin, generator)
         for step in range(self.steps):
             done = step / self.steps
-            slope = input_gradient(state.model, current, partial(_of_part, loss, state.active, done), draws=self.eot)
+            slope = input_gradient(state.model, current, partial(_of_part, loss, state.rows, done), draws=self.eot)
             gradient = slope.gradient
             state.update(current, slope.loss, slope.logits, ranked=False)
             stay = state.compact(step)
             if stay is not None:
-                origin, current, gradient = origin[stay], current[stay], gradient[stay]
+                origin, threat, current, gradient = state.images, threat.of(stay), current[stay], gradient[stay]
                 if not len(stay):
                     return
-            length = threat.eps * (1 + math.cos(math.pi * done))
+            length = threat.radius(current) * (1 + math.cos(math.pi * done))
             current = threat.project(
                 current + length * threat.steepest(gradient, share=self.share, current=current), origin
             )
         logits = exact_logits(state.model, current)
-        state.finish_restart(current, nearness(logits, state.labels[state.active]), logits)
+        state.finish_restart(current, nearness(logits, state.labels), logits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -115,9 +118,9 @@ class NearestTargets(_Margins):
         state = _begin(model, images, labels)
         if not len(state):
             return state.best_found
-        rows = state.active
+        rows = state.rows
         nearest = nearest_targets(
-            model, images[rows], labels[rows], threat, count=self.targets, candidates=self.candidates
+            model, images[rows], labels[rows], threat.of(rows), count=self.targets, candidates=self.candidates
         )
         for restart in range(self.restarts):
             for each in nearest.unbind(1):

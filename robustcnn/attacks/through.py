@@ -48,6 +48,10 @@ class Through(Guarded):
         if self.attack.stop:
             raise ValueError(f"one lucky draw is no success: {self.attack!r} needs stop=False")
 
+    @property
+    def takes_eps_each(self) -> bool:
+        return self.attack.takes_eps_each
+
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,10 +68,9 @@ class Universal(Guarded):
     def _ascend(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        if math.isinf(threat.eps):
-            raise ValueError("Universal needs a finite eps, got inf (give the threat an eps)")
-        change, radius = torch.zeros_like(images[:1]), images.new_full((1,), threat.eps)
-        first = threat.eps if self.step_size is None else self.step_size
+        threat.refuse_infinite("Universal")
+        change, radius = torch.zeros_like(images[:1]), images.new_full((1,), threat.one_eps)
+        first = threat.one_eps if self.step_size is None else self.step_size
         # Farther no pixel can move: more of an l1 ball spent on it would be lost.
         most = threat.bounds[1] - threat.bounds[0]
         for epoch in range(self.epochs):

@@ -75,5 +75,26 @@ def attack_loss(name: LossName, logits: Tensor, labels: Tensor, targets: Tensor 
     return -{"ce": cross_entropy, "odds": log_odds, "margin": margin}[name](logits, targets)
 
 
+def loss_and_slope(
+    name: LossName, logits: Tensor, labels: Tensor, targets: Tensor | None = None
+) -> tuple[Tensor, Tensor] | None:
+    """The loss and its derivative by the logits (N, K), where it has a simple one: no graph is needed for it."""
+    aim, sign = (labels, 1) if targets is None else (targets, -1)
+    if name == "ce" and aim.is_floating_point():
+        logs = logits.log_softmax(1)
+        loss, slope = -(aim * logs).sum(1), logs.exp() * aim.sum(1, keepdim=True) - aim
+    elif name == "ce":
+        logs = logits.log_softmax(1)
+        loss, slope = -logs.gather(1, aim[:, None]).squeeze(1), logs.exp_()
+        slope.scatter_add_(1, aim[:, None], slope.new_full((), -1).expand(len(slope), 1))
+    elif name == "odds":
+        others = logits.scatter(1, aim[:, None], -torch.inf)
+        loss = others.logsumexp(1) - logits.gather(1, aim[:, None]).squeeze(1)
+        slope = others.softmax(1).scatter_(1, aim[:, None], -1)
+    else:
+        return None
+    return (loss, slope) if sign > 0 else (-loss, -slope)
+
+
 _LEAST_GAP = 1e-12
 """Keeps the ratio of equal logits a number."""

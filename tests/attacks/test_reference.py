@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from robustcnn.attacks import APGD, DDN, FAB, FMN, Square
 from robustcnn.attacks.square import _inside
 from robustcnn.core.losses import LossName, attack_loss, margin
-from robustcnn.core.norms import saddles
+from robustcnn.core.norms import NormName, saddles
 from robustcnn.core.norms.l1 import L1
 from robustcnn.core.norms.l2 import L2
 from robustcnn.core.norms.saddles import Saddles
 from robustcnn.core.runtime import seeded
-from robustcnn.core.threat import NormName, ThreatModel
+from robustcnn.core.threat import ThreatModel
 
 EPS = {"linf": 0.01, "l2": 0.05, "l1": 0.2}
 NORMS = ("linf", "l2", "l1")
@@ -51,8 +51,11 @@ class Recorded(nn.Module):
         return self.net(images)
 
 
-def compare(points: list[Tensor], looks: list[int], known: Tensor) -> None:
-    """Point by point; in l1 an image with two moved pixels steps in both for ever there, where ours goes on in one."""
+def compare(points: list[Tensor], looks: list[int], known: Tensor) -> Tensor:
+    """Point by point; in l1 an image with two moved pixels steps in both for ever there, where ours goes on in one.
+
+    Returns which images were compared to the end.
+    """
     images, compared = numbers()["images"], 0
     wide = torch.ones(len(images), dtype=torch.bool)
     for look, theirs in zip(looks, known, strict=True):
@@ -60,6 +63,7 @@ def compare(points: list[Tensor], looks: list[int], known: Tensor) -> None:
         torch.testing.assert_close(points[look][wide], theirs[wide], atol=1e-6, rtol=0)
         compared += int(wide.sum())
     assert compared >= 3
+    return wide
 
 
 @pytest.mark.parametrize("loss", ["ce", "dlr", "targeted"])
@@ -73,10 +77,10 @@ def test_autopgd_takes_the_references_steps(norm: NormName, loss: str, monkeypat
     monkeypatch.setattr(APGD, "_aims", lambda *_: iter([target]))
     attack = APGD(loss=name, relax=False, stop=False)
     found = attack(model, images, labels, ThreatModel(norm=norm, eps=EPS[norm]))
-    compare(model.points, numbers()["steps"].tolist(), known["points"])
+    alike = compare(model.points, numbers()["steps"].tolist(), known["points"])
     # Theirs is the greatest loss of all steps, ours of the fooled ones where there are any.
     ends = [attack_loss(name, model(each), labels, target) for each in (found, known["best"])]
-    assert (ends[0] >= ends[1] - 1e-9).all()
+    assert (ends[0] >= ends[1] - 1e-9)[alike].all()
 
 
 def test_autopgd_searches_l1_in_the_references_three_balls(monkeypatch: pytest.MonkeyPatch) -> None:

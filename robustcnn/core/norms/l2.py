@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.batched import column, draw, dual_length, length_of, scaled, size_and_room, sum_of
+from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, scaled, size_and_room
 from robustcnn.core.norms.norm import Bounds, Norm, Radius
 from robustcnn.core.norms.plane import along
 from robustcnn.core.norms.saddles import Saddles
+from robustcnn.core.norms.sorted_root import SEARCHED, sorted_root
 
 
 class L2(Norm):
@@ -24,11 +25,8 @@ class L2(Norm):
 
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
         """clip(origin + t (images - origin)) is nearest for the one t in [0, 1] that puts it on the sphere."""
-        size, room = size_and_room(images, origin, bounds)
-        inside = length_of(size.minimum(room), 2) <= radius
-        share = _reachable_share(size, room, _rounded_down(radius, images, bounds)).masked_fill_(inside, 1)
         # lerp, because origin + 1 * (images - origin) is not quite images.
-        return torch.lerp(origin, images, share).clamp_(*bounds)
+        return torch.lerp(origin, images, _reachable_share(images, origin, radius, bounds)).clamp_(*bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
         direction, _ = scaled(gradient)
@@ -75,34 +73,63 @@ _MULTIPLIERS = 8
 """Rounds of the search for the one that gives the closest bound; every one gives a true one."""
 
 
-def _rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:
-    """A radius that, whatever the rounding of sums and of single pixels, does not end up above eps."""
+def _reachable_share(images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
+    """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than `radius`."""
+    change = images - origin
+    size, room = size_and_room(change, origin, bounds)
+    reach = size.minimum(room)
+    length = dot(reach, reach).sqrt_()
+    inside = length <= radius
+    goal = rounded_down(radius, images, bounds)
+    if not isinstance(goal, Tensor) and math.isinf(goal):
+        return torch.ones_like(length)
+    # As far as this share of what is reached for t = 1: no t that is greater stays inside.
+    start = (goal / length.clamp_min_(torch.finfo(size.dtype).tiny)).clamp_max_(1)
+    solve = _by_search if size.device.type in SEARCHED else _by_sorting
+    # Inside already: every bit stays.
+    return solve(size, room, goal, start).masked_fill_(inside, 1)
+
+
+def _by_search(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tensor:
+    """The t with |min(t * size, room)| = goal by Newton's method on t^2, from above the root.
+
+    The sum of squares is concave and piecewise linear in t^2: every tangent meets the goal at or before the root, so
+    that from the second value on t only grows, never passes the root, and ends on it once no pixel gets stuck any more.
+    """
+    precision = torch.finfo(size.dtype)
+    least = goal / dot(size, size).sqrt_().clamp_min_(precision.tiny)
+    share = start
+    for number in range(_ROUNDS):
+        moved = share * size
+        kept = moved.minimum(room)
+        # Only what is not stuck gains when t grows.
+        free = moved.mul_((room - moved).sign_().clamp_min_(0))
+        missing = goal * goal - dot(kept, kept)
+        found = share * (1 + missing / dot(free, free).clamp_min_(precision.tiny)).clamp_min_(0).sqrt_()
+        found = found.maximum(share if number else least).clamp_max_(1)
+        if number and bool((found <= share * (1 + 2 * precision.eps)).all()):
+            break
+        share = found
+    return share
+
+
+def _by_sorting(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tensor:
+    """The same root from the order in which pixels get stuck."""
+    flat, limit = size.flatten(1), room.flatten(1)
+    # Where each pixel gets stuck, in units of t^2; what does not move never does.
+    ends = (limit / flat.clamp_min(torch.finfo(flat.dtype).tiny)).square_()
+    aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
+    root = sorted_root(ends, limit.square(), flat.square(), aim).sqrt_()
+    return per_example(root.to(flat.dtype), size).minimum(start)
+
+
+def rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:
+    """A radius that, whatever the rounding of sums and of single pixels, does not end up above the one given."""
     unit = torch.finfo(images.dtype).eps
     pixel = unit / 4 * max(map(abs, bounds))
     rounded = radius * (1 - 4 * unit) - pixel * math.sqrt(images[0].numel())
     return rounded.clamp_min(0) if isinstance(rounded, Tensor) else max(rounded, 0.0)
 
 
-def _reachable_share(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
-    """The greatest t in [0, 1] for which the changes min(t * size, room) are no longer than `radius`.
-
-    Newton's method on the square of t, from below: the sum of squares is concave and piecewise linear in it, so that
-    no step overshoots and the set of pixels at their bound only grows.
-    """
-    share = (radius / length_of(size, 2)).clamp_max_(1)
-    before = torch.zeros_like(size, dtype=torch.bool)
-    for _ in range(_ROUNDS):
-        stuck = share * size >= room
-        # On a GPU asking costs more than the rounds it saves.
-        if size.device.type == "cpu" and torch.equal(stuck, before):
-            break
-        before = stuck
-        left = radius**2 - sum_of(room.square().masked_fill(~stuck, 0))
-        free = sum_of(size.square().masked_fill(stuck, 0))
-        found = (left.clamp_min_(0) / free).sqrt_().clamp_max_(1)
-        share = torch.where(free > 0, found.maximum(share), 1)
-    return share
-
-
-_ROUNDS = 12
-"""Images need 4, pixels spread over twelve decades needed 12; too few would end short of the sphere, never outside."""
+_ROUNDS = 16
+"""Images need 2 to 4, pixels spread over twelve decades needed 12; too few end short of the sphere, never outside."""

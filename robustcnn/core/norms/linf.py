@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.norms.batched import draw, dual_length, length_of, signs
-from robustcnn.core.norms.norm import Bounds, Norm, Radius
+from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import along
+from robustcnn.core.norms.sorted_root import SEARCHED
 
 USUAL = {"mnist": 0.3, "fashion-mnist": 0.1, "digits": 0.1}
 """By data set, where it is not 8/255."""
@@ -52,6 +53,14 @@ class Linf(Norm):
 
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
         return self.shrink(images - origin, radius).add_(origin).clamp_(*bounds)
+
+    def projector(self, origin: Tensor, radius: Radius, bounds: Bounds) -> Projector:
+        # The ball is a box: its corners are where the corners of the bounds end up.
+        least, most = (self.project(torch.full_like(origin, bound), origin, radius, bounds) for bound in bounds)
+        if origin.device.type in SEARCHED:
+            # One after the other, because a clamp between tensors is several times slower on a CPU.
+            return lambda images: images.maximum(least).minimum(most)
+        return lambda images: images.clamp(least, most)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
         return gradient.sign()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 import torch
@@ -13,6 +14,10 @@ Bounds = tuple[float, float]
 """Least and greatest value of a pixel."""
 Radius = float | Tensor
 """One for all examples, or one each, shaped (N, 1, ...) to broadcast against the images."""
+
+
+Projector = Callable[[Tensor], Tensor]
+"""Brings images into one ball and the bounds."""
 
 
 class Windows(Protocol):
@@ -74,6 +79,10 @@ class Norm(ABC):
     @abstractmethod
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
         """The nearest point (in the Euclidean sense) inside the ball around `origin` and the bounds."""
+
+    def projector(self, origin: Tensor, radius: Radius, bounds: Bounds) -> Projector:
+        """`project` for one origin and many images: to the rounding of a pixel."""
+        return lambda images: self.project(images, origin, radius, bounds)
 
     @abstractmethod
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.norms.norm import Bounds, Norm
+from robustcnn.core.norms.sorted_root import SEARCHED, sorted_root
 
 MOST_STEPS: Final = 64
 """Newton on a concave piecewise-linear function ends by itself, nearly always after 3 to 12 steps."""
@@ -33,6 +34,9 @@ def onto_plane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, bound
 def along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """min(time * speed, room) for the time at which the weighted moves add up to the need."""
     gain, whole = weight * speed, weight * room
+    if need.device.type not in SEARCHED:
+        ends = room / speed.clamp_min(torch.finfo(speed.dtype).tiny)
+        return torch.minimum(sorted_root(ends, whole, gain, need[:, None]).to(speed.dtype) * speed, room)
     time = torch.zeros_like(need)
     for _ in range(MOST_STEPS):
         # 1 while a pixel moves, 0 once it is at its bound.
