@@ -1,86 +1,53 @@
 """Where are eyes, nose and mouth: can a CNN say it in numbers, and how far can an attacker push its answer?
 
-The lecture's network and recipe for Kaggle's facial keypoints: 32, 64 and 128 filters, dropout .1, .2, .3 and .5,
-learning rate .03 -> .0001 and momentum .9 -> .999, half of each batch mirrored with left and right exchanged, patience.
-Drawn faces by default; --csv takes Kaggle's training.csv. The lecture's best error was 1.3 pixels after hours; the
-mean of all faces is the baseline. FGSM and PGD climb the error itself.
+The lecture's network for Kaggle's facial keypoints: 32, 64 and 128 filters, dropout .1, .2, .3 and .5, half of each
+batch mirrored with left and right exchanged, patience. Its schedule (rate .03 -> .0001, momentum .9 -> .999, which adds
+up a thousand steps) needs hundreds of passes: --recipe lecture --epochs 400; by default Adam does it in a few. Drawn
+faces; --csv takes Kaggle's training.csv. The mean of all faces is the baseline. FGSM and PGD climb the error itself.
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from lib.face_points import faces, marked, mirrored, pixels
 from lib.lesson import Lesson, lesson_arguments, lesson_options, percent
-from torch import Tensor
 
 from robustcnn import FGSM, PGD, ThreatModel
-from robustcnn.core.runtime import global_seed, seeded
-from robustcnn.data.sets.drawn_faces import MIRRORED, POINTS, draw_faces
-from robustcnn.data.sets.keypoints import SIDE, Keypoints, read_keypoints, scaled
+from robustcnn.core.runtime import global_seed
+from robustcnn.data.sets.drawn_faces import POINTS
+from robustcnn.data.sets.keypoints import SIDE
 from robustcnn.models.beyond import WithinTolerance, keypoint_cnn
 from robustcnn.report import picture_rows
 from robustcnn.report.plots import lines
 from robustcnn.train.optimisation.optim import OptimConfig
 from robustcnn.train.tensors import HEAD, Pairs, TensorFit, fit_tensors
 
-ORDER = torch.tensor(MIRRORED)
-
-
-def mirrored(images: Tensor, points: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Every second face mirrored; then left is right, and what was across is minus that."""
-    chosen = torch.rand(len(images), generator=generator) < 0.5
-    flipped = points.view(-1, len(POINTS), 2)[:, ORDER] * torch.tensor([-1.0, 1.0])
-    there = torch.where(chosen[:, None], flipped.flatten(1), points)
-    return torch.where(chosen[:, None, None, None], images.flip(3), images), there
-
-
-def faces(csv: Path | None, count: int, seed: int) -> list[Keypoints]:
-    """Training, validation and test part."""
-    if csv is None:
-        drawn = draw_faces(count, size=SIDE, seed=seed)
-        known = Keypoints(drawn.images.float() / 255, scaled(drawn.points))
-    else:
-        known = read_keypoints(csv)
-    order = torch.randperm(len(known.images), generator=seeded(seed))
-    tenth = max(1, len(order) // 10)
-    parts = order[2 * tenth :], order[:tenth], order[tenth : 2 * tenth]
-    return [Keypoints(known.images[part], known.points[part]) for part in parts]
-
-
-def pixels(said: Tensor, true: Tensor) -> float:
-    """Root mean squared error in pixels."""
-    return SIDE / 2 * math.sqrt(F.mse_loss(said, true).item())
-
-
-def marked(images: Tensor, points: Tensor) -> Tensor:
-    """White dots where the points are said to be."""
-    shown = images.clone()
-    places = ((points.view(-1, len(POINTS), 2) + 1) * SIDE / 2).round().long().clamp(1, SIDE - 2)
-    for image, face in zip(shown, places.tolist(), strict=True):
-        for across, down in face:
-            image[:, down - 1 : down + 2, across - 1 : across + 2] = 1.0
-    return shown
+RECIPES = {
+    "short": OptimConfig(name="adam", lr=1e-3, schedule="one-cycle"),
+    "lecture": OptimConfig(name="nesterov", lr=0.03, lr_end=1e-4, schedule="linear", momentum=0.9, momentum_end=0.999),
+}
 
 
 def main() -> None:
     parser = lesson_options(__doc__, "41-keypoints")
     parser.add_argument("--csv", type=Path, help="Kaggle's training.csv")
     parser.add_argument("--faces", type=int, default=1000, help="to draw")
+    parser.add_argument("--recipe", choices=RECIPES, default="short")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--patience", type=int, default=10)
     parser.add_argument("--tolerance", type=float, default=3.0, help="pixels that count as near enough")
     args = lesson_arguments(parser, faces=150, epochs=3, hidden=100)
     train, valid, test = faces(args.csv, args.faces, args.seed)
-    # Momentum near 1 adds up a thousand steps: the rate must be small by then, as the lecture has it.
-    optim = OptimConfig(name="nesterov", lr=0.03, lr_end=0.0001, schedule="linear", momentum=0.9, momentum_end=0.999)
     with Lesson(args, f"{len(train.images)} faces of {SIDE}x{SIDE} pixels, {len(POINTS)} points") as lesson:
         with global_seed(args.seed):
             net = keypoint_cnn(hidden=args.hidden)
-        config = TensorFit(epochs=args.epochs, batch_size=16, optim=optim, patience=args.patience, seed=args.seed)
+        config = TensorFit(
+            epochs=args.epochs, batch_size=16, optim=RECIPES[args.recipe], patience=args.patience, seed=args.seed
+        )
         print(HEAD)
         history = []
         for epoch in fit_tensors(net, Pairs(*train), Pairs(*valid), F.mse_loss, config, change=mirrored):
