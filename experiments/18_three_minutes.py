@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="test images that are attacked, if there are as many")
     parser.add_argument("--runs", type=Path, default=Path("mlruns/experiment-18"), help="folder of the runs")
     parser.add_argument("--epochs", type=int, help="instead of the demo's own")
-    args = read(parser, data=["digits"], epochs=1, count=6, runs=Path("mlruns/quick-18"))
+    args = read(parser, data=["digits"], epochs=1, count=3, runs=Path("mlruns/quick-18"))
     lines = [line for data in args.data for line in rows(data, args)]
     print()
     say_machine("smallcnn of width 0.25", f"seed {args.seed}")
