@@ -34,7 +34,7 @@ RECIPES = {
 def main() -> None:
     parser = lesson_options(__doc__, "41-keypoints")
     parser.add_argument("--csv", type=Path, help="Kaggle's training.csv")
-    parser.add_argument("--faces", type=int, default=1500, help="to draw")
+    parser.add_argument("--faces", type=int, default=1000, help="to draw")
     parser.add_argument("--recipe", choices=RECIPES, default="short")
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--hidden", type=int, default=500)
