@@ -62,9 +62,12 @@ def _with_whole_paths(default: Any, arguments: Sequence[str]) -> list[str]:
     paths = {tail: path for tail, path in tails if counts[tail] == 1}
 
     def whole(word: str) -> str:
-        tail = re.match(r"--([\w-]+)(?=[.=]|$)", word)
-        path = paths.get(tail[1].replace("-", "_")) if tail else None
-        return f"--{path}{word[tail.end() :]}" if tail and path else word
+        tail = re.match(r"--(no-)?([\w-]+)(?=[.=]|$)", word)
+        path = paths.get(tail[2].replace("-", "_")) if tail else None
+        if tail is None or path is None:
+            return word
+        *outer, last = path.split(".")
+        return f"--{'.'.join([*outer, (tail[1] or '') + last])}{word[tail.end() :]}"
 
     return [whole(word) for word in arguments]
 

@@ -9,6 +9,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from robustcnn.core.results import is_better
 from robustcnn.report.plots.canvas import CLEAN, GREY, styled
 
 
@@ -42,15 +43,19 @@ def _parallel(axes: Axes, columns: Mapping[str, Sequence[float | str]], colour: 
 
 def _front(axes: Axes, first: tuple[str, Sequence[float]], second: tuple[str, Sequence[float]]) -> None:
     points = list(zip(first[1], second[1], strict=True))
-    best = sorted(point for point in points if not any(_dominates(other, point) for other in points))
+    names = first[0], second[0]
+    best = sorted(point for point in points if not any(_dominates(other, point, names) for other in points))
     axes.plot(*zip(*points, strict=True), color=GREY, marker=".", linestyle="none")
     axes.plot(*zip(*best, strict=True), color=CLEAN, marker="o")
     axes.set_xlabel(first[0])
     axes.set_ylabel(second[0])
 
 
-def _dominates(other: tuple[float, float], point: tuple[float, float]) -> bool:
-    return other != point and other[0] >= point[0] and other[1] >= point[1]
+def _dominates(other: tuple[float, float], point: tuple[float, float], names: tuple[str, str]) -> bool:
+    """Better in one, and no worse in the other."""
+    sides = list(zip(names, other, point, strict=True))
+    worse = any(is_better(name, theirs, ours) for name, ours, theirs in sides)
+    return not worse and any(is_better(name, ours, theirs) for name, ours, theirs in sides)
 
 
 def _heights(column: Sequence[float | str]) -> list[float]:
