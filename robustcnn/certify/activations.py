@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from robustcnn.certify.operations import Box, Operation, Pulled, transposed
+from robustcnn.certify.operations import Box, Operation, Pulled, flat, transposed
 
 LEAST_WIDTH = 1e-12
 """Where an input may vary by less, a line is level."""
@@ -58,7 +58,7 @@ class Bent(Operation):
         below = [part if slopes is not None and part.ndim == rows.ndim else part.unsqueeze(1) for part in lower]
         above = [part.unsqueeze(1) for part in upper]
         pulled = rising * below[0] + falling * above[0]
-        constant = (rising * below[1] + falling * above[1]).flatten(2).sum(2)
+        constant = flat(rising * below[1] + falling * above[1], 2).sum(2)
         return Pulled((self.spread(pulled, boxes[0]),), constant)
 
     def spread(self, rows: Tensor, box: Box) -> Tensor:  # noqa: ARG002

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from robustcnn.certify.activations import Bent
 from robustcnn.certify.network import Network, Rounding
-from robustcnn.certify.operations import Box
+from robustcnn.certify.operations import Box, flat
 from robustcnn.certify.region import Region
 
 MEMORY = 1 << 24
@@ -52,7 +52,7 @@ def _closer(
     network: Network, place: int, wanted: Tensor, boxes: Mapping[int, Box], region: Region, rounding: Rounding
 ) -> Box:
     """The box of a node, closer where it is wanted and affordable."""
-    box, mask = boxes[place], wanted.flatten(1)
+    box, mask = boxes[place], flat(wanted, 1)
     units = int(mask.sum(1).max())
     if not units or 2 * units * _work(network, place, boxes) > DEAREST:
         return box

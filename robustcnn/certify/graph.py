@@ -18,6 +18,7 @@ from robustcnn.certify.layers import BUILDERS
 from robustcnn.certify.network import Network
 from robustcnn.certify.operations import Operation
 from robustcnn.core.runtime import evaluating
+from robustcnn.fast.plain_view import beneath, logits_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,8 @@ class Traced:
     images: str
     """The input's node."""
     output: str
+    dtype: torch.dtype
+    """What the model itself computes in."""
 
     def network(self, dtype: torch.dtype | None = None) -> Network:
         """The layers with the model's present weights: as they are, to be trained, or as constants of `dtype`."""
@@ -61,13 +64,15 @@ _SIZE = "aten.sym_size.int"
 
 def trace(model: nn.Module, image: Tensor) -> Traced:
     """The graph of what `model` does to pictures like `image` (C, H, W); a ValueError where no bound is known."""
-    exported = _export(model, image)
+    model = beneath(model)
+    own = next((each.dtype for each in model.parameters() if each.is_floating_point()), image.dtype)
+    exported = _export(model, image.to(own))
     signature = exported.graph_signature
     if signature.buffers_to_mutate or signature.user_inputs_to_mutate:
         raise NoLowerBound("the model changes its own state when it is asked")
     nodes = tuple(exported.graph.nodes)
     kinds = {spec.arg.name: spec for spec in signature.input_specs}
-    weights = {name: spec.target for name, spec in kinds.items() if spec.kind in _STATE}
+    weights = {name: str(spec.target).removeprefix("model.") for name, spec in kinds.items() if spec.kind in _STATE}
     constants = {
         name: exported.constants[spec.target] for name, spec in kinds.items() if spec.kind is InputKind.CONSTANT_TENSOR
     }
@@ -77,19 +82,31 @@ def trace(model: nn.Module, image: Tensor) -> Traced:
         raise NoLowerBound("the model must return logits (N, K) and nothing else")
     inner = tuple(node for node in nodes if node.op != "output")
     _check(inner, images)
-    return Traced(model, inner, weights, constants, images, outputs[0].name)
+    return Traced(model, inner, weights, constants, images, outputs[0].name, own)
 
 
 _STATE = (InputKind.PARAMETER, InputKind.BUFFER)
 
 
+class _LogitsOf(nn.Module):
+    """What of a model's answer counts."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return logits_of(self.model(images))
+
+
 def _export(model: nn.Module, image: Tensor) -> Any:
+    plain = _LogitsOf(model)
     several = image.detach().expand(2, *image.shape).clone()
     batch = torch.export.Dim("batch", min=1)
     try:
-        with evaluating(model), torch.no_grad(), warnings.catch_warnings():
+        with evaluating(plain), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(model, (several,), dynamic_shapes=({0: batch},), strict=False)
+            exported = torch.export.export(plain, (several,), dynamic_shapes=({0: batch},), strict=False)
             return exported.run_decompositions({})
     except Exception as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__

@@ -66,12 +66,15 @@ def _dense_by_matrices(layer: Layer, _: int) -> Built:
     return [Dense((layer.source("mat1"),), weight, bias)]
 
 
-@_builds("mm.default", "matmul.default")
-def _product(layer: Layer, _: int) -> Built:
-    first, second = ("self", "mat2") if "mat2" in layer.arguments else ("self", "other")
-    if layer.is_image(second) or not layer.is_image(first) or layer[second].ndim != 2:
+@_builds("mm.default", "matmul.default", "mv.default")
+def _product(layer: Layer, place: int) -> Built:
+    second = next(name for name in ("mat2", "other", "vec") if name in layer.arguments)
+    if layer.is_image(second) or not layer.is_image("self") or layer[second].ndim > 2:
         raise layer.refuse("of two images")
-    return [Dense((layer.source(first),), layer[second].T, None)]
+    factor = layer[second]
+    if factor.ndim == 2:
+        return [Dense((layer.source("self"),), factor.T, None)]
+    return [Dense((layer.source("self"),), factor[None], None), Moving((place,), lambda values: values.squeeze(-1), 0)]
 
 
 @_builds("batch_norm.default", "_native_batch_norm_legit_no_training.default", "native_batch_norm.default")
@@ -186,7 +189,7 @@ def _moving(layer: Layer, _: int) -> Built:
     return [Moving((layer.source(),), _again(layer), _fan_in(layer))]
 
 
-@_builds("cat.default")
+@_builds("cat.default", "stack.default")
 def _joined(layer: Layer, _: int) -> Built:
     parts: list[Node] = list(layer.arguments["tensors"])  # type: ignore[arg-type]
     known = [each for each in parts if each.name not in layer.places]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.certify.activations import Bent
-from robustcnn.certify.operations import Box, Operation
+from robustcnn.certify.operations import Box, Operation, flat
 from robustcnn.certify.region import Region
 
 
@@ -129,4 +129,5 @@ def _lost(rows: Tensor, size: Tensor | object, share: float, read: Sequence[Box]
     if not share:
         return 0.0
     terms = size if isinstance(size, Tensor) else size(read)  # type: ignore[operator]
-    return share * (rows.flatten(2).abs() @ terms.expand(len(rows), *rows.shape[2:]).flatten(1).unsqueeze(2)).squeeze(2)
+    terms = flat(terms.expand(len(rows), *rows.shape[2:]), 1)
+    return share * (flat(rows, 2).abs() @ terms.unsqueeze(2)).squeeze(2)

@@ -13,6 +13,11 @@ from torch import Tensor
 from torch.nn.grad import conv2d_input
 
 
+def flat(values: Tensor, lead: int) -> Tensor:
+    """The values with `lead` dimensions and one more, also where one example is a single number."""
+    return values.flatten(lead) if values.ndim > lead else values.unsqueeze(lead)
+
+
 class Box(NamedTuple):
     """Least and greatest values (N, ...), element by element."""
 
@@ -33,8 +38,8 @@ class Box(NamedTuple):
 
     def least(self, rows: Tensor) -> Tensor:
         """The least value (N, S) that linear functions with coefficients (N, S, ...) take in the box."""
-        rows = rows.flatten(2)
-        centre, radius = (part.flatten(1).unsqueeze(2) for part in (self.centre, self.radius))
+        rows = flat(rows, 2)
+        centre, radius = (flat(part, 1).unsqueeze(2) for part in (self.centre, self.radius))
         return (rows @ centre - rows.abs() @ radius).squeeze(2)
 
     def widened(self, by: Tensor) -> Box:
@@ -116,7 +121,7 @@ class Affine(Operation):
     def _constant(self, rows: Tensor) -> Tensor | float:
         if self.offset is None:
             return 0.0
-        return rows.flatten(2) @ self.offset.expand(rows.shape[2:]).flatten()
+        return flat(rows, 2) @ self.offset.expand(rows.shape[2:]).flatten()
 
 
 @dataclass(eq=False)

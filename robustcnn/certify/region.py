@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from robustcnn.certify.operations import Box
+from robustcnn.certify.operations import Box, flat
 from robustcnn.core.norms import NORMS, Norm
 from robustcnn.core.threat import ThreatModel
 
@@ -24,14 +24,11 @@ class Region:
     """What each pixel may be."""
 
     @classmethod
-    def of(cls, images: Tensor, threat: ThreatModel, dtype: torch.dtype, rows: Tensor | None = None) -> Region:
-        """A crumb larger than the threat's, for images that were projected in float32.
-
-        `rows` says which of the threat's examples the images are, where each has an eps of its own.
-        """
+    def of(cls, images: Tensor, threat: ThreatModel, dtype: torch.dtype, eps: Tensor | None = None) -> Region:
+        """A crumb larger than the threat's, for images that were projected in float32; or of `eps` (N,)."""
         images = images.to(dtype)
-        eps = torch.as_tensor(threat.eps, dtype=dtype, device=images.device)
-        eps = (eps.expand(len(images)) if rows is None or not eps.ndim else eps[rows]) * (1 + 2**-20) + 2**-22
+        eps = images.new_full((len(images),), threat.eps) if eps is None else eps.to(dtype)
+        eps = eps * (1 + 2**-20) + 2**-22
         reach = eps.view(-1, *[1] * (images.ndim - 1))
         low, high = threat.bounds
         box = Box((images - reach).clamp_min(low).minimum(images), (images + reach).clamp_max(high).maximum(images))
@@ -51,7 +48,7 @@ class Region:
         """The least value (N, S), or less, of linear functions with coefficients (N, S, ...)."""
         if self.norm.box_shaped:
             return self.box.least(rows)
-        rows, images = rows.flatten(2), self.images.flatten(1).unsqueeze(1)
+        rows, images = flat(rows, 2), self.images.flatten(1).unsqueeze(1)
         down, up = (end.flatten(1).unsqueeze(1) - images for end in self.box)
         # How far each pixel can move so that the function falls.
         room = torch.where(rows > 0, -down, up)

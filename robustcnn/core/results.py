@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from robustcnn.core.audited import Audited
 from robustcnn.core.queries import Queries
+from robustcnn.core.proof import Proof, TwoSided
+from robustcnn.core.share import UNDEFINED as UNDEFINED
+from robustcnn.core.share import Share as Share
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,44 +83,6 @@ MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not 
 def is_better(metric: str, new: float, old: float) -> bool:
     """Higher is better for accuracies, lower for everything else."""
     return new > old if "accuracy" in metric else new < old
-
-
-Z = 1.959963984540054
-"""Standard normal deviations that hold 95 %."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
-    """A share of examples, with the 95 % interval of Wilson (1927); `value` is None where there was none to count."""
-
-    hits: int
-    count: int
-    value: float | None
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, hits: int, count: int) -> Share:
-        """`hits` of `count` examples."""
-        if not 0 <= hits <= count:
-            raise ValueError(f"hits must lie in 0..{count} (the count), got {hits}")
-        if not count:
-            return cls(hits=0, count=0, value=None, low=0.0, high=1.0)
-        value, square = hits / count, Z * Z / count
-        middle = value + square / 2
-        reach = Z * math.sqrt(value * (1 - value) / count + square / (4 * count))
-        low, high = ((middle + sign * reach) / (1 + square) for sign in (-1, 1))
-        # Exact at the ends, where rounding would leave a crumb.
-        return cls(hits=hits, count=count, value=value, low=low if hits else 0.0, high=high if hits < count else 1.0)
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return UNDEFINED
-        return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}]"
-
-
-UNDEFINED = "undefined"
-"""What is printed for a figure that the sample cannot tell, such as the recall of a class that it lacks."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -280,8 +244,16 @@ class RobustnessReport:
     findings: tuple[Finding, ...] = ()
     corruptions: tuple[CorruptionScore, ...] = ()
     transfer: tuple[TransferScore, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    """What was proven, one for each of the threats where a lower bound was asked for and could be had."""
+    two_sided: tuple[TwoSided, ...] = ()
+    """One a norm: how far the undecided examples are from being decided."""
     made_by: dict[str, str] = field(default_factory=dict)
     """Versions, device, seed, precision of the search."""
+
+    def proof(self, norm: str, eps: float) -> Proof | None:
+        """What was proven in that ball."""
+        return next((each for each in self.proofs if (each.norm, each.eps) == (norm, eps)), None)
 
     @property
     def norms(self) -> tuple[str, ...]:

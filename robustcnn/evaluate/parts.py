@@ -46,6 +46,17 @@ class Parts:
             self._write(path, rows, tries)
         return tries
 
+    def tensors(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """The same for tensors of any kind."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.safetensors"
+        found = self._load(path)
+        if found is None:
+            found = make()
+            self._store(path, found)
+        return found
+
     def _write(self, path: Path, rows: Tensor, tries: Tries) -> None:
         tensors = {
             "images": tries.images.contiguous(),
@@ -56,19 +67,26 @@ class Parts:
         }
         if tries.queries is not None:
             tensors["queries"] = tries.queries
+        self._store(path, tensors)
+
+    def _store(self, path: Path, tensors: dict[str, Tensor]) -> None:
         content = safetensors.torch.save(tensors, metadata={"digest": self._digest(path, tensors)})
         write_atomically(path, content)
 
     def _read(self, path: Path, rows: Tensor) -> Tries | None:
+        tensors = self._load(path)
+        if tensors is None or not torch.equal(tensors.pop("rows"), rows):
+            return None
+        return Tries(seconds=tensors.pop("seconds").item(), **tensors)
+
+    def _load(self, path: Path) -> dict[str, Tensor] | None:
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 digest = file.metadata()["digest"]
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError, KeyError, TypeError):
             return None
-        if digest != self._digest(path, tensors) or not torch.equal(tensors.pop("rows"), rows):
-            return None
-        return Tries(seconds=tensors.pop("seconds").item(), **tensors)
+        return tensors if digest == self._digest(path, tensors) else None
 
     def _digest(self, path: Path, tensors: Mapping[str, Tensor]) -> str:
         """Of the piece, its place and the plan: one that was put here from elsewhere is none of this evaluation's."""

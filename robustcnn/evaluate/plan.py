@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.universal import Universal
+from robustcnn.certify.margins import METHODS, Method
+from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import Precision, derived_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -31,10 +33,14 @@ class Plan:
     precision: Precision
     block: int
     seed: int
+    certify: Method | None = None
+    """How lower bounds are found; None asks for none."""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}")
+        if self.certify not in (None, *METHODS):
+            raise ValueError(f"unknown method to certify {self.certify!r}{did_you_mean(str(self.certify), METHODS)}")
         if self.block < 1:
             raise ValueError(f"block must be at least 1 image, got {self.block}")
         _distinct("attacks", map(repr, self.attacks))
@@ -77,6 +83,7 @@ class Plan:
             "precision": self.precision,
             "block": self.block,
             "seed": self.seed,
+            "certify": self.certify,
             "robustcnn": version("robustcnn"),
         }
 

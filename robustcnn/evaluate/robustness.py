@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
+from robustcnn.certify.margins import Method
 from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.proof import Proof, TwoSided
 from robustcnn.core.results import Finding, RobustnessReport, Smallest
 from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
 from robustcnn.core.threat import ThreatModel
@@ -24,6 +27,7 @@ from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
+from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
 from robustcnn.evaluate.runner import After, BatchSize, Say, Trial
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import check_takes, plain_view
@@ -55,6 +59,7 @@ def evaluate(
     until: float | None = None,
     findings: Sequence[Finding] = (),
     say: Say = lambda _: None,
+    certify: Method | None = None,
 ) -> RobustnessReport:
     """How `model` stands on `data` against all attacks in all balls: for each example, the worst of them counts.
 
@@ -69,12 +74,17 @@ def evaluate(
     With an `audit`, AutoAttack attacks a random part, of so many, of what the attacks leave: its robust accuracy on all
     examples is then known to an exact interval; `until` stops once that is narrower than so many points. `Swift` hands
     over to AutoAttack where its sentinel finds something, or where `findings` (of `run_checks`) hold more than passes.
+
+    With `certify`, what can be proven is proven first and spared the attacks, but for a check of it; the report then
+    has both sides. A proven example that an attack breaks fails the whole measurement.
     """
-    plan = Plan(attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed)
+    plan = Plan(
+        attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed, certify=certify
+    )
     after = After(audit=AuditConfig(count=audit, until=until), doubt=doubt(findings))
     options = {"name": name, "batch_size": batch_size, "folder": folder, "progress": progress, "say": say}
     report = judge(model, data, plan, after=after, **options).report  # type: ignore[arg-type]
-    return replace(report, findings=tuple(findings))
+    return replace(report, findings=(*report.findings, *findings))
 
 
 def doubt(findings: Sequence[Finding]) -> str:
@@ -104,8 +114,12 @@ def judge(
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
         trial = Trial(model, data, plan, clean, parts, batch_size, after)
+        trial.proofs = prove(model, lambda: trial.view, data, plan, clean, parts, say)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
             scores, evidence = zip(*trial.run(bar, say), strict=True)
+        proofs, far = _both_sides(model, data, plan, trial.proofs, evidence)
+    for each in proofs:
+        say(f"{ThreatModel(norm=each.norm, eps=each.eps)}   {each.says}")
     report = RobustnessReport(
         model=name,
         data=data.name,
@@ -114,6 +128,9 @@ def judge(
         clean=metrics(clean, trial.labels, data.classes),
         threats=scores,
         smallest=tuple(_smallest([each for each in evidence if each.threat in balls]) for balls in plan.balls),
+        findings=findings_of(proofs),
+        proofs=proofs,
+        two_sided=far,
         made_by={
             "robustcnn": version("robustcnn"),
             "torch": torch.__version__,
@@ -123,6 +140,23 @@ def judge(
         },
     )
     return Judged(report=report, evidence=evidence)
+
+
+def _both_sides(
+    model: nn.Module, data: ResidentDataset, plan: Plan, proofs: Proofs, evidence: Sequence[Evidence]
+) -> tuple[tuple[Proof, ...], tuple[TwoSided, ...]]:
+    """What was proven beside what was broken, and how far the rest is from both: of each norm's largest finite ball."""
+    if plan.certify is None or not proofs:
+        return (), ()
+    classes = data.spec.num_classes
+    found = [proof_of(each.threat, proofs[each.threat], each, classes, plan.certify) for each in evidence]
+    largest = [each for balls in plan.balls for each in evidence if each.threat == _largest(balls)]
+    far = [two_sided(model, data, each, proofs[each.threat], plan.certify) for each in largest]
+    return tuple(found), tuple(each for each in far if each is not None)
+
+
+def _largest(balls: Sequence[ThreatModel]) -> ThreatModel:
+    return [threat for threat in balls if math.isfinite(threat.eps)][-1] if math.isfinite(balls[0].eps) else balls[0]
 
 
 def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:

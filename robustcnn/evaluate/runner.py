@@ -28,6 +28,7 @@ from robustcnn.evaluate.judging import Tries, attempt
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.proofs import Proofs
 from robustcnn.evaluate.second_phase import Second, SecondPhase
 from robustcnn.evaluate.standings import Against, Evidence, WorstCase
 
@@ -62,6 +63,8 @@ class Trial:
         batch_size: BatchSize,
         after: After,
     ) -> None:
+        self.proofs: Proofs = {}
+        """What need not be attacked."""
         self.model, self.data, self.plan, self.parts, self.batch_size = model, data, plan, parts, batch_size
         self.after = after
         self.images, self.labels, self.clean = as_pixels(data.images).cpu(), data.labels.cpu(), clean
@@ -132,8 +135,9 @@ class Trial:
     def _enlarge(self, against: Against, number: int, threat: ThreatModel, bar: tqdm) -> float:
         """Attack what stands against the attack until now; the seconds it took."""
         seconds = 0.0
+        spared = self.proofs[threat].spared if threat in self.proofs else torch.zeros_like(against.broken)
         for block, rows in enumerate(self.blocks):
-            standing = rows[~against.broken[rows]]
+            standing = rows[~(against.broken | spared)[rows]]
             if len(standing):
                 tries = self._tries(number, threat, block, standing)
                 against.take(standing, tries)

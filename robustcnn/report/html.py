@@ -10,7 +10,7 @@ from robustcnn.core.results import VERDICTS
 from robustcnn.report.entry import Entry, say_ball, say_robust, telling_ball
 from robustcnn.report.markup import Markup, element, section
 from robustcnn.report.table import Table
-from robustcnn.report.tables import by_attack, comparison, findings
+from robustcnn.report.tables import by_attack, comparison, findings, proofs
 
 POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
@@ -138,7 +138,16 @@ def _numbers(entries: Sequence[Entry]) -> list[Markup]:
     alone = by_attack(entries)
     detail = element("details", element("summary", "Each attack by itself"), table(alone))
     says = "In brackets: 95 % intervals over the test examples. Robust accuracy is the worst case over all attacks."
-    return section("The numbers", says, table(comparison(entries)), *([detail] if alone.rows else []))
+    both = [_both_sides(entry) for entry in entries if entry.report and entry.report.proofs]
+    return section("The numbers", says, table(comparison(entries)), *([detail] if alone.rows else []), *both)
+
+
+def _both_sides(entry: Entry) -> Markup:
+    """What no attack can break beside what one did, ball by ball."""
+    found = entry.report.proofs if entry.report else ()
+    lines = [element("p", f"{say_ball((each.norm, each.eps))}: {each.says}") for each in found]
+    title = f"{entry.name}: what no attack can break, and class by class"
+    return element("details", element("summary", title), *lines, table(proofs(entry)), open="")
 
 
 METHOD = (
@@ -146,6 +155,8 @@ METHOD = (
     "list breaks it. It is never an average over attacks.",
     "What an attack returns is not taken on trust: it is projected back into the ball and the pixel range, and scored "
     "again in float32 by the model itself, in evaluation mode.",
+    "What is proven holds for every change in the ball, tried or not, rounding errors of the model included. Proven "
+    "examples are spared the attacks, but for an audit; the others are broken or undecided.",
     "A mistake on the clean example counts as not robust, at every eps.",
     "A robustness curve cannot rise: each eps attacks only the examples that still stood at the one before it.",
     "An audited figure is what AutoAttack would say of all examples, estimated without bias: cheap attacks tried all, "

@@ -48,9 +48,15 @@ def _curves(entries: Sequence[Entry]) -> list[Markup]:
         smallest = {name: each for name, report in reports.items() for each in report.smallest if each.norm == norm}
         if smallest:
             shown.append(_figure(plots.smallest_eps(smallest), f"{norm}: smallest eps that breaks an example"))
+        for name, report in reports.items():
+            far = [each for each in report.two_sided if each.norm == norm]
+            shown += [
+                _figure(plots.two_sided_radii(each), f"{norm}: both sides of what is open, {name}") for each in far
+            ]
     says = (
         "Accuracy in the worst case at each eps, with its 95 % band; the ring at 0 is the clean accuracy. Beside it: "
-        "the share of examples that an eps breaks, clean mistakes included; diamonds are medians."
+        "the share of examples that an eps breaks, clean mistakes included; diamonds are medians. Where "
+        "bounds were asked for: dotted, what is proven, and hatched, what nobody knows."
     )
     return section("Robustness curves", says, *_grid(shown))
 

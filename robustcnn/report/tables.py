@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from robustcnn.core.audited import Audited
 from robustcnn.core.norms import NORMS, fraction
+from robustcnn.core.proof import Proof
 from robustcnn.core.queries import Queries
 from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share, ThreatScore
 from robustcnn.evaluate.corruption import mean_accuracy
@@ -27,6 +28,9 @@ def comparison(entries: Sequence[Entry]) -> Table:
         scores = [entry.at(ball) for entry in entries]
         shares = [_robust(score) for score in scores]
         rows.append((f"robust accuracy, {say_ball(ball)}", shares))
+        both = [entry.report.proof(*ball) if entry.report else None for entry in entries]
+        rows.append((f"proven robust, {say_ball(ball)}", [_share(each.proven if each else None) for each in both]))
+        rows.append((f"undecided, {say_ball(ball)}", [_count(each.undecided if each else None) for each in both]))
     rows += _means("clean", [entry.report.clean if entry.report else None for entry in entries])
     if telling := telling_ball(entries):
         scores = [entry.at(telling) for entry in entries]
@@ -122,6 +126,30 @@ def by_queries(entries: Iterable[Entry]) -> Table:
 def _queries(score: Queries) -> tuple[Cell, ...]:
     median = ABSENT if score.median is None else Cell(text=f"{score.median:,.0f}", value=score.median)
     return (median, *(_mean(score.left_after(count)) for count in STEPS), _count(score.total))
+
+
+def proofs(entry: Entry) -> Table:
+    """Both sides of every ball, and class by class what is proven."""
+    report = entry.report
+    found = report.proofs if report else ()
+    classes = [each.name for each in report.clean.classes] if report else []
+    return Table(
+        labels=("threat",),
+        across="measure",
+        columns=("proven", "broken", "undecided", "by", "seconds", "audited", "contradicted", *classes),
+        rows=tuple(((say_ball((each.norm, each.eps)),), _proof(each)) for each in found),
+    )
+
+
+def _proof(proof: Proof) -> tuple[Cell, ...]:
+    return (
+        _share(proof.proven),
+        *map(_count, (proof.broken, proof.undecided)),
+        Cell(text=proof.method),
+        _seconds([proof.seconds]),
+        *map(_count, (proof.audited, proof.contradicted)),
+        *map(_share, proof.classes),
+    )
 
 
 def findings(entry: Entry) -> Table:

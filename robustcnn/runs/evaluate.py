@@ -31,7 +31,7 @@ from robustcnn.runs.folder import Say, provenance
 from robustcnn.runs.told import tell_evaluation
 from robustcnn.tracking import SpooledTracker
 
-TOLD = ("suite", "attacks", "audit", "until", "norm", "eps", "count", "which", "precision", "seed")
+TOLD = ("suite", "attacks", "audit", "until", "norm", "eps", "count", "certify", "which", "precision", "seed")
 """Options that the tracker hears of."""
 WORST = "worst"
 """In an evaluation's folder: the examples that were broken most surely."""
@@ -120,6 +120,7 @@ def _judged(
     if after != After():
         # What was found is on disk; only what follows is worked out.
         judged = judged_with(after)
+    findings = (*judged.report.findings, *findings)
     return replace(judged, report=replace(judged.report, findings=findings)), ball
 
 

@@ -68,6 +68,8 @@ class EvaluateConfig:
     """How changes are measured."""
     eps: tuple[float, ...] = ()
     """Radii such as 4/255 8/255; usual ones for the data when not given."""
+    certify: Literal["no", "interval", "crown", "alpha-crown"] = "no"
+    """Prove what can be proven first, by these bounds, and show both sides; the cheapest is interval."""
     checks: bool = True
     """Run the checklist that says whether the figures can be trusted."""
     corruptions: bool = False
@@ -133,7 +135,10 @@ def plan_of(config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> 
         _fitted(each, config, model, threats, data.device) if isinstance(each, Universal) else each for each in attacks
     )
     block = BLOCK if box is None else ASKED_BLOCK
-    return Plan(attacks=attacks, threats=threats, precision=config.precision, block=block, seed=config.seed)
+    certify = None if config.certify == "no" else config.certify
+    return Plan(
+        attacks=attacks, threats=threats, precision=config.precision, block=block, seed=config.seed, certify=certify
+    )
 
 
 def headline_ball(config: EvaluateConfig, data: ResidentDataset, report: RobustnessReport) -> tuple[str, float]:
@@ -164,5 +169,6 @@ def _usual_eps(config: EvaluateConfig, data: ResidentDataset) -> float:
 def slug(plan: Plan, config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> str:
     """A name for the evaluation, the same whenever the same is asked of the same weights."""
     numbers = (plan.attacks, plan.threats, plan.precision, plan.seed, config.which, data.fingerprint)
-    asked = repr((*numbers, fingerprint(model), robustcnn.__version__))
+    how = () if plan.certify is None else (plan.certify,)
+    asked = repr((*how, *numbers, fingerprint(model), robustcnn.__version__))
     return f"{config.title}-{config.norm}-{hashlib.sha256(asked.encode()).hexdigest()[:8]}"

@@ -7,6 +7,8 @@ robust/f1_macro ...               every scalar on the worst of all attacks in th
 audited/linf_8, broken_linf_8     AutoAttack's, estimated, and the part it broke of what cheap attacks left
 curve/worst_linf                  robust accuracy; step = eps in 1/255 for linf, in 1/1000 for l2 and l1
 curve/pgd_steps_40_linf           the same, this attack alone
+curve/certified_linf              proven robust accuracy, on the same axis
+certified_acc_8, undecided_8      in the ball of eps 8/255: proven, and neither proven nor broken
 eps/linf                          eps itself at these steps: the axis of a chart
 corruption/fog                    step = severity
 check/NAME                        0 pass, 1 warn, 2 fail
@@ -169,6 +171,10 @@ def _threats(report: RobustnessReport) -> Iterator[Point]:
             where = f"linf_{name}" if threat.norm == "linf" else name
             yield from _with_interval(f"audited/{where}", threat.audit)
             yield Point(key=f"audited/broken_{where}", value=threat.audit.share)
+    for proof in report.proofs:
+        name = label(proof.norm, proof.eps)
+        yield from _with_interval(f"certified_acc_{name}", proof.proven)
+        yield Point(key=f"undecided_{name}", value=proof.undecided / proof.proven.count)
     for smallest in report.smallest:
         if smallest.median is not None:
             yield Point(key=f"robust/median_smallest_{smallest.norm}", value=smallest.median)
@@ -181,6 +187,11 @@ def _curves(report: RobustnessReport, suffix: str) -> Iterator[Point]:
     for threat in report.threats:
         if 0 < threat.eps < math.inf:
             yield from _at_eps(threat, suffix)
+    for proof in report.proofs:
+        if 0 < proof.eps < math.inf:
+            key, step = f"curve/certified_{proof.norm}{suffix}", step_of(proof.norm, proof.eps)
+            yield from _of(key, report.clean.accuracy)
+            yield from _of(key, proof.proven, step)
     for corruption in report.corruptions:
         for severity, accuracy in enumerate(corruption.accuracy, start=1):
             yield from _of(safe(f"corruption/{corruption.corruption}") + suffix, accuracy, severity)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import PGD
-from robustcnn.certify.bounds import METHODS, Method, Prover
+from robustcnn.certify.margins import METHODS, Method, Prover
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel

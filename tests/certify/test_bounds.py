@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.certify import NoLowerBound, bounds, certified
-from robustcnn.certify.bounds import METHODS, Method
+from robustcnn.certify.margins import METHODS, Method
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
 from robustcnn.core.spec import ImageSpec

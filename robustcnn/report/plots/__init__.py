@@ -9,6 +9,7 @@ from robustcnn.report.plots.canvas import png as png
 from robustcnn.report.plots.curves import loss_curve as loss_curve
 from robustcnn.report.plots.curves import robustness_curves as robustness_curves
 from robustcnn.report.plots.curves import smallest_eps as smallest_eps
+from robustcnn.report.plots.curves import two_sided_radii as two_sided_radii
 from robustcnn.report.plots.equation import Equation as Equation
 from robustcnn.report.plots.equation import equation as equation
 from robustcnn.report.plots.examples import gallery as gallery

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
 from robustcnn.core.norms import NORMS
+from robustcnn.core.proof import TwoSided
 from robustcnn.core.results import EpochMetrics, RobustnessReport, Smallest, ThreatScore
 from robustcnn.report.plots.canvas import ATTACKED, CLEAN, COLOURS, GREY, legend_above, page, styled, value, values
 
@@ -29,6 +30,7 @@ def robustness_curves(reports: Mapping[str, RobustnessReport], norm: str) -> Fig
         axes.plot(eps, values(robust), color=colour, marker="o", label=name if len(reports) > 1 else "worst case")
         axes.plot(0, value(report.clean.accuracy), "o", color="white", markeredgecolor=colour, markeredgewidth=2)
         _audits(axes, unit, threats, colour)
+        _proven_line(axes, unit, report, threats, colour)
         if len(reports) == 1:
             _attack_lines(axes, unit, threats)
     axes.set(ylabel="accuracy", ylim=(0, 1.02))
@@ -43,6 +45,34 @@ def _audits(axes: Axes, unit: float, threats: Sequence[ThreatScore], colour: str
         if (audit := threat.audit) is not None:
             reach = [[audit.value - audit.low], [audit.high - audit.value]]
             axes.errorbar([threat.eps * unit], [audit.value], reach, fmt="D", color=colour, ms=5, capsize=4, zorder=5)
+
+
+def _proven_line(
+    axes: Axes, unit: float, report: RobustnessReport, threats: Sequence[ThreatScore], colour: str
+) -> None:
+    """What is proven, and between it and the worst case the band of what nobody knows."""
+    both = [(each, proof) for each in threats if (proof := report.proof(each.norm, each.eps))]
+    if not both:
+        return
+    eps = [0.0, *(each.eps * unit for each, _ in both)]
+    proven = values([report.clean.accuracy, *(proof.proven for _, proof in both)])
+    robust = values([report.clean.accuracy, *(each.robust for each, _ in both)])
+    axes.fill_between(eps, proven, robust, facecolor="none", edgecolor=colour, alpha=0.5, hatch="///", lw=0)
+    axes.plot(eps, proven, color=colour, ls=":", marker="^", label="proven")
+
+
+@styled
+def two_sided_radii(found: TwoSided) -> Figure:
+    """Examples by the largest eps at which they are proven, and by the smallest that broke them."""
+    figure, axes = page(5.4, 3.9)
+    unit = _eps_axis(axes, found.norm)
+    broken = [eps for eps in found.broken if eps is not None]
+    edges = [found.eps * unit * step / 16 for step in range(17)]
+    axes.hist([eps * unit for eps in found.proven], edges, color=CLEAN, alpha=0.6, label="proven up to")
+    axes.hist([eps * unit for eps in broken], edges, color=ATTACKED, alpha=0.6, label="broken from")
+    axes.set(ylabel=f"of {len(found.proven)} examples not proven at the last eps")
+    legend_above(figure, axes)
+    return figure
 
 
 def _attack_lines(axes: Axes, unit: float, threats: Sequence[ThreatScore]) -> None:

@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from robustcnn.certify.bounds import margin_rows
 from robustcnn.certify.graph import trace
+from robustcnn.certify.margins import margin_rows
 from robustcnn.certify.network import EXACT, Network
 from robustcnn.certify.region import Region
 from robustcnn.core.losses import cross_entropy

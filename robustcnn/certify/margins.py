@@ -19,6 +19,7 @@ from robustcnn.certify.slopes import best_slopes
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import evaluating
 from robustcnn.core.threat import ThreatModel
+from robustcnn.fast.plain_view import plain_view
 
 Method = Literal["interval", "crown", "alpha-crown"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -67,6 +68,23 @@ def certified(
     return prover.proven(method, batch_size)
 
 
+def radii(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    *,
+    method: Method = "crown",
+    steps: int = STEPS,
+    rounds: int = 8,
+    batch_size: int = 50,
+) -> Tensor:
+    """The largest eps (N,), up to the threat's, at which each image is proven; exact to eps / 2^rounds."""
+    if not 0 <= threat.eps < math.inf or rounds < 1:
+        raise ValueError(f"radii need a finite eps and at least one round, got {threat.eps:g} and {rounds}")
+    return Prover(model, images, labels, threat, steps=steps).radii(method, batch_size, rounds)
+
+
 class Prover:
     """A traced model, and images that something is to be proven of."""
 
@@ -83,8 +101,8 @@ class Prover:
         with evaluating(model):
             traced = trace(model, images[0])
             self.proof, self.search = traced.network(PROOF), traced.network(SEARCH)
-            self.classes = self._agreed(model)
-        self.rounding = {each: Rounding.of(images.dtype, each, images.device) for each in (PROOF, SEARCH)}
+            self.classes = self._agreed(plain_view(model))
+        self.rounding = {each: Rounding.of(traced.dtype, each, images.device) for each in (PROOF, SEARCH)}
 
     @torch.no_grad()
     def proven(self, method: Method, batch_size: int, threat: ThreatModel | None = None) -> Tensor:
@@ -97,11 +115,29 @@ class Prover:
         return proven
 
     @torch.no_grad()
-    def bounds(self, rows: Tensor, method: Method, threat: ThreatModel | None = None) -> Tensor:
-        """Of some of the images."""
+    def radii(self, method: Method, batch_size: int, rounds: int) -> Tensor:
+        """The largest eps (N,), up to the threat's, at which each image was proven, found by halving."""
+        _check_method(method)
+        high = self.images.new_full((len(self.images),), self.threat.eps, dtype=PROOF)
+        low = torch.zeros_like(high)
+        everything = torch.arange(len(high), device=high.device)
+        for step in range(rounds + 1):
+            # First of all the whole ball: most of what is proven at all is proven there.
+            asked = (low + high) / 2 if step else high.clone()
+            for rows in everything[low < high].split(batch_size):
+                eps = asked[rows]
+                proven = (self.bounds(rows, method, eps=eps) > 0).all(1)
+                low[rows], high[rows] = torch.where(proven, eps, low[rows]), torch.where(proven, high[rows], eps)
+        return low
+
+    @torch.no_grad()
+    def bounds(
+        self, rows: Tensor, method: Method, threat: ThreatModel | None = None, *, eps: Tensor | None = None
+    ) -> Tensor:
+        """Of some of the images; each in a ball of its own `eps` where that is given."""
         _check_method(method)
         labels = self.labels[rows]
-        region = Region.of(self.images[rows], self.threat if threat is None else threat, PROOF, rows)
+        region = Region.of(self.images[rows], self.threat if threat is None else threat, PROOF, eps)
         # What overflowed proves nothing.
         margins = torch.nan_to_num(self._margins(region, labels, method), nan=-torch.inf, neginf=-torch.inf)
         return margins.scatter(1, labels[:, None], torch.inf)
