@@ -5,3 +5,5 @@ from robustcnn.certify.margins import Method as Method
 from robustcnn.certify.margins import bounds as bounds
 from robustcnn.certify.margins import certified as certified
 from robustcnn.certify.margins import radii as radii
+from robustcnn.certify.smoothing import Certificates as Certificates
+from robustcnn.certify.smoothing import smoothed as smoothed

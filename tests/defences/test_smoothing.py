@@ -10,12 +10,12 @@ from scipy.stats import binomtest, norm
 from torch import Tensor, nn
 
 from robustcnn.attacks import PGD
+from robustcnn.certify.smoothing import least_share
 from robustcnn.core.plain_data import from_plain, to_plain
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.defences import Certificates, Smoothed, certify
-from robustcnn.defences.smoothing import least_share
 
 SIGMA = 0.25
 DRAWS = 20_000

@@ -42,7 +42,7 @@ def test_the_watch_measures_the_known_worst_case_of_a_linear_model(precision: An
     expected = (logits[:, 0] - logits[:, 1] > threat.eps * slope).double().mean().item()
     assert 0.1 < expected < 0.9
     measured = Watch(data, threat, precision=precision)(model)
-    assert measured == pytest.approx((expected, expected), abs=1e-9)
+    assert measured[:2] == pytest.approx((expected, expected), abs=1e-9)
 
 
 def test_at_most_so_many_images_are_watched() -> None:
