@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from robustcnn.core.audited import Audited
-from robustcnn.core.queries import Queries
 from robustcnn.core.proof import Proof, TwoSided
+from robustcnn.core.queries import Queries
 from robustcnn.core.share import UNDEFINED as UNDEFINED
 from robustcnn.core.share import Share as Share
 

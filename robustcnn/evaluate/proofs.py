@@ -81,7 +81,7 @@ def prove(
                 return {}
             # What is not proven in a small ball is not tried in larger ones.
             candidates = made["mask"]
-            audited, broken = _audit(model, view, data, threat, candidates, plan)
+            audited, broken = _audit(model, view, data, threat, candidates, plan, parts)
             found[threat] = Proven(candidates, float(made["seconds"]), audited, broken)
             say(_line(threat, plan.certify, found[threat]))
     return found
@@ -108,12 +108,7 @@ class _Part:
 
 
 def _audit(
-    model: nn.Module,
-    view: View,
-    data: ResidentDataset,
-    threat: ThreatModel,
-    mask: Tensor,
-    plan: Plan,
+    model: nn.Module, view: View, data: ResidentDataset, threat: ThreatModel, mask: Tensor, plan: Plan, parts: Parts
 ) -> tuple[int, int]:
     """How many proven examples were attacked, and how many of them fell."""
     rows = mask.nonzero().flatten()
@@ -122,7 +117,8 @@ def _audit(
     if not len(rows) or not threat.eps:
         return 0, 0
     part = data.subset(rows)
-    tries = attempt(AUDITOR, model, view(), part, threat, seed=seed)
+    name = f"audit-{threat.norm}-{threat.eps:.9g}"
+    tries = parts.fetch(name, rows, lambda: attempt(AUDITOR, model, view(), part, threat, seed=seed))
     return len(rows), int((~is_right(tries.logits, part.labels.cpu())).sum())
 
 
@@ -165,23 +161,29 @@ def findings_of(proofs: Sequence[Proof]) -> tuple[Finding, ...]:
 
 
 def two_sided(
-    model: nn.Module, data: ResidentDataset, evidence: Evidence, proven: Proven, method: Method
+    model: nn.Module, data: ResidentDataset, evidence: Evidence, proven: Proven, method: Method, parts: Parts
 ) -> TwoSided | None:
-    """How far the undecided examples of one ball are from both sides."""
+    """How far examples of one ball that are neither proven nor wrong from the start are from both sides."""
     threat = evidence.threat
-    rows = ((evidence.broken_by >= 0) | (evidence.broken_by == BrokenBy.STANDING)) & ~proven.mask
+    rows = (evidence.broken_by != BrokenBy.CLEAN) & ~proven.mask
     part = data.subset(rows.nonzero().flatten()[:FAR])
     if not len(part) or not 0 < threat.eps < float("inf"):
         return None
-    images, labels = as_pixels(part.images), part.labels
-    lower = radii(model, images, labels, threat, method=method, rounds=6)
-    grid = [replace(threat, eps=threat.eps * step / GRID) for step in range(1, GRID + 1)]
-    upper = breaking_eps(AUDITOR, model, images, labels, grid)
+
+    def measure() -> dict[str, Tensor]:
+        images, labels = as_pixels(part.images), part.labels
+        grid = [replace(threat, eps=threat.eps * step / GRID) for step in range(1, GRID + 1)]
+        return {
+            "proven": radii(model, images, labels, threat, method=method, rounds=6).cpu(),
+            "broken": breaking_eps(AUDITOR, model, images, labels, grid).cpu(),
+        }
+
+    found = parts.tensors(f"two-sided-{threat.norm}-{threat.eps:.9g}", measure)
     return TwoSided(
         norm=threat.norm,
         eps=threat.eps,
         method=method,
         attack=repr(AUDITOR),
-        proven=tuple(lower.tolist()),
-        broken=tuple(None if eps == float("inf") else eps for eps in upper.tolist()),
+        proven=tuple(found["proven"].tolist()),
+        broken=tuple(None if eps == float("inf") else eps for eps in found["broken"].tolist()),
     )

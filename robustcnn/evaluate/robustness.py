@@ -117,7 +117,7 @@ def judge(
         trial.proofs = prove(model, lambda: trial.view, data, plan, clean, parts, say)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
             scores, evidence = zip(*trial.run(bar, say), strict=True)
-        proofs, far = _both_sides(model, data, plan, trial.proofs, evidence)
+        proofs, far = _both_sides(model, data, plan, trial.proofs, evidence, parts)
     for each in proofs:
         say(f"{ThreatModel(norm=each.norm, eps=each.eps)}   {each.says}")
     report = RobustnessReport(
@@ -143,7 +143,7 @@ def judge(
 
 
 def _both_sides(
-    model: nn.Module, data: ResidentDataset, plan: Plan, proofs: Proofs, evidence: Sequence[Evidence]
+    model: nn.Module, data: ResidentDataset, plan: Plan, proofs: Proofs, evidence: Sequence[Evidence], parts: Parts
 ) -> tuple[tuple[Proof, ...], tuple[TwoSided, ...]]:
     """What was proven beside what was broken, and how far the rest is from both: of each norm's largest finite ball."""
     if plan.certify is None or not proofs:
@@ -151,7 +151,7 @@ def _both_sides(
     classes = data.spec.num_classes
     found = [proof_of(each.threat, proofs[each.threat], each, classes, plan.certify) for each in evidence]
     largest = [each for balls in plan.balls for each in evidence if each.threat == _largest(balls)]
-    far = [two_sided(model, data, each, proofs[each.threat], plan.certify) for each in largest]
+    far = [two_sided(model, data, each, proofs[each.threat], plan.certify, parts) for each in largest]
     return tuple(found), tuple(each for each in far if each is not None)
 
 
