@@ -67,6 +67,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     device : `auto`, `cpu` or `cuda`; the fitted model itself is kept on the CPU.
     precision : of the training, `fp32` or `bf16`; answers are always in full precision.
     random_state : seed of everything that is drawn.
+    warm_start : go on with the weights of the last fit, of the same classes.
     verbose : print a line an epoch when above 0.
 
     Attributes
@@ -105,6 +106,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         device: DeviceName = "auto",
         precision: Precision = "fp32",
         random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
         self.model = model
@@ -131,6 +133,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.precision = precision
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
 
     def fit(self, X: Any, y: Any) -> RobustCNNClassifier:  # noqa: N803
@@ -139,6 +142,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         rows, y = validate_data(self, rows, y, dtype=DTYPES)
         check_classification_targets(y)
         config = self._fit_config()
+        before = self._weights_before(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("a classifier needs at least 2 classes in y, got 1 class")
@@ -146,6 +150,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         data = self._dataset(self.pixel_format_.pixels(rows, shape), torch.tensor(labels))
         with global_seed(derived_seed(config.seed, "weights")):
             model = self._build(data.spec)
+        if before is not None:
+            model.load_state_dict(before)
         self.history_ = self._train(model, data, config)
         self.model_ = model.eval().cpu()
         return self
@@ -170,6 +176,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _fit_config(self) -> FitConfig:
+        # Also where the objective has no use for it: what is wrong is said before it matters.
+        ThreatModel(norm="linf", eps=self.eps)
         if not 0 <= self.validation < 1:
             raise ValueError(f"validation must lie in [0, 1), got {self.validation:g} (0 holds nothing out)")
         return FitConfig(
@@ -227,6 +235,17 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
                 sys.stdout.write(f"{metrics}\n" if history else f"{HEADER}\n{metrics}\n")
             history.append(metrics)
         return tuple(history)
+
+    def _weights_before(self, y: Array) -> dict[str, Tensor] | None:
+        """Those of the last fit, to go on with under `warm_start`; the labels must be the same."""
+        if not self.warm_start or not hasattr(self, "model_"):
+            return None
+        if not np.array_equal(self.classes_, np.unique(y)):
+            raise ValueError(
+                f"warm_start=True goes on with the classes of the last fit, {list(self.classes_)}, got "
+                f"{list(np.unique(y))} (fit a fresh classifier)"
+            )
+        return deepcopy(self.model_.state_dict())
 
     def _parts(self, data: ResidentDataset, seed: int) -> tuple[ResidentDataset, ResidentDataset]:
         """What to train on, and what to judge the epochs by."""

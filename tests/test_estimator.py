@@ -303,3 +303,31 @@ def test_it_starts_from_a_run_and_leaves_frozen_layers_alone(tmp_path: Path) -> 
     assert all(torch.equal(before[name], after[name]) == (not name.startswith(head)) for name in before)
     with pytest.raises(ValueError, match=r"at layer .*\(it is a bncnn width 0.1, the model a mlp width 0.1"):
         classifier(init_from=tmp_path, model="mlp").fit(images, names)
+
+
+def test_floats_in_the_units_of_the_training_bytes_are_refused_also_as_rows() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (60, 64), dtype=np.uint8)
+    classifier = RobustCNNClassifier(model="logistic", epochs=1, random_state=0).fit(rows, np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"images must be uint8 or floats in \[0, 1\], got float64 .*divide by 255"):
+        classifier.predict(rows.astype(np.float64))
+    assert (classifier.predict(rows / 255) == classifier.predict(rows)).all()
+
+
+@pytest.mark.parametrize("eps", [8, float("nan"), -0.1])
+def test_an_eps_that_is_none_is_refused_also_where_nothing_is_attacked(eps: float) -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (20, 64), dtype=np.uint8)
+    with pytest.raises(ValueError, match="eps must"):
+        RobustCNNClassifier(model="logistic", epochs=1, eps=eps).fit(rows, np.arange(20) % 2)
+
+
+def test_a_warm_start_goes_on_where_the_last_fit_ended() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (80, 64), dtype=np.uint8)
+    labels = np.where(rows[:, :32].mean(1) > rows[:, 32:].mean(1), "left", "right")
+    options = {"model": "logistic", "epochs": 3, "lr": 0.01, "schedule": "constant", "random_state": 0}
+    cold = RobustCNNClassifier(**options).fit(rows, labels)
+    first = cold.history_[0].train_loss
+    warm = RobustCNNClassifier(**options, warm_start=True).fit(rows, labels).fit(rows, labels)
+    assert warm.history_[0].train_loss < first
+    assert cold.fit(rows, labels).history_[0].train_loss == first
+    with pytest.raises(ValueError, match=r"goes on with the classes of the last fit, .*'left'"):
+        warm.fit(rows, np.arange(80) % 3)

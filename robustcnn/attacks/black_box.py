@@ -65,7 +65,9 @@ class BlackBox(nn.Module):
             raise ValueError(
                 "a black box that answers with labels has to be told how many classes there are (classes=)"
             )
-        flat = labels.reshape(-1).long()
+        # Scores are told as their greatest, all that is asked for here.
+        scored = labels.ndim == 2 and labels.shape[1] == self.classes > 1
+        flat = (labels.argmax(1) if scored else labels.reshape(-1)).long()
         if len(flat) != count or (count and not 0 <= int(flat.min()) <= int(flat.max()) < self.classes):
             raise ValueError(
                 f"the black box must answer with one label in 0..{self.classes - 1} for each of {count} images, "

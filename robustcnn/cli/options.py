@@ -124,6 +124,17 @@ def _explained(path: str, kind: type, kinds: dict[str, type], verb: str) -> str:
     )
 
 
+def switches(default: Any) -> Iterator[str]:
+    """The options that take no value, by their whole path and by its last part."""
+    for path, value in [("", default), *((path, value) for path, value, _ in _tables(default))]:
+        for field in fields(value):
+            if isinstance(getattr(value, field.name), bool):
+                for name in (field.name, f"no_{field.name}"):
+                    dashed = name.replace("_", "-")
+                    yield f"--{dashed}"
+                    yield f"--{path}.{dashed}" if path else f"--{dashed}"
+
+
 def take(arguments: Sequence[str], flag: str) -> tuple[str | None, list[str]]:
     """The value of `flag` (`--flag VALUE` or `--flag=VALUE`), if it is there, and the other arguments."""
     rest = list(arguments)

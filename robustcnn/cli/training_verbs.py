@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from robustcnn.cli.options import parse, take
+from robustcnn.cli.options import parse, switches, take
 from robustcnn.cli.process import Stopped
 from robustcnn.runs import pretrain as pretraining
 from robustcnn.runs import train as runs
@@ -28,9 +29,9 @@ def train(arguments: list[str], *, say: Say) -> None:
         with _resumable("train", *resumed):
             say(str(runs.resume(*resumed, say=say)))
         return
-    chosen = _preset(arguments)
+    chosen, rest = _preset(arguments, PRESETS, TrainConfig())
     base = preset(chosen) if chosen else TrainConfig()
-    file, rest = take(arguments[bool(chosen) :], "--config")
+    file, rest = take(rest, "--config")
     text = _text("train", "Train a classifier; keep its best and its last weights.", presets_table(PRESETS))
 
     def parsed(base: TrainConfig) -> TrainConfig:
@@ -52,9 +53,9 @@ def pretrain(arguments: list[str], *, say: Say) -> None:
         with _resumable("pretrain", *resumed):
             say(str(pretraining.resume(*resumed, say=say)))
         return
-    chosen = _preset(arguments)
+    chosen, rest = _preset(arguments, GAN_PRESETS, PretrainConfig())
     base = gan_preset(chosen) if chosen else PretrainConfig()
-    file, rest = take(arguments[bool(chosen) :], "--config")
+    file, rest = take(rest, "--config")
     says = "Train a DCGAN without labels; a classifier can start from its discriminator."
     text = _text("pretrain", says, presets_table(GAN_PRESETS))
     told = base if file is None else read_toml(Path(file), base)
@@ -65,19 +66,27 @@ def pretrain(arguments: list[str], *, say: Say) -> None:
 
 def sweep(arguments: list[str], *, say: Say) -> None:
     """The verb `sweep`."""
-    chosen = _preset(arguments)
+    chosen, rest = _preset(arguments, PRESETS, SweepConfig())
     base = SweepConfig(train=preset(chosen) if chosen else TrainConfig())
     text = (
         "Search for good settings by many trainings; the same command goes on with the same --study.\n\n"
         'usage: robustcnn sweep [PRESET] --vary "fit.optim.lr=log(1e-4,1e-1)" ... [OPTIONS]\n\npresets:\n'
         f"{presets_table(PRESETS)}"
     )
-    config = parse(SweepConfig, arguments[bool(chosen) :], verb="sweep", text=text, default=base)
+    config = parse(SweepConfig, rest, verb="sweep", text=text, default=base)
     say(run_sweep(config, say=say))
 
 
-def _preset(arguments: list[str]) -> str | None:
-    return arguments[0] if arguments and not arguments[0].startswith("-") else None
+def _preset(arguments: list[str], known: Iterable[str], default: Any) -> tuple[str | None, list[str]]:
+    """The preset that is named, first or anywhere but as an option's value, and the other arguments."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    flags = set(switches(default))
+    for index, word in enumerate(arguments):
+        before = arguments[index - 1] if index else ""
+        if word in known and (not before.startswith("--") or "=" in before or before in flags):
+            return word, [*arguments[:index], *arguments[index + 1 :]]
+    return None, arguments
 
 
 def _text(verb: str, says: str, presets: str) -> str:

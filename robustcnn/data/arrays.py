@@ -51,6 +51,8 @@ class PixelFormat:
     shape: Shape
     scale: tuple[float, float] | None
     """The values that become 0 and 1; None where rows hold pixels, as bytes or as floats in [0, 1]."""
+    levels: bool = False
+    """Whether training rows were bytes."""
 
     @classmethod
     def of(cls, rows: Array, found: Shape | None, asked: tuple[int, ...] | None = None) -> PixelFormat:
@@ -61,7 +63,7 @@ class PixelFormat:
         """
         shape = _chosen_shape(rows.shape[1], found, None if asked is None else tuple(asked))
         if _are_pixels(rows):
-            return cls(shape=shape, scale=None)
+            return cls(shape=shape, scale=None, levels=rows.dtype == np.uint8)
         if found is not None:
             raise _not_pixels(rows)
         return cls(shape=shape, scale=(float(rows.min()), float(rows.max())))
@@ -73,7 +75,7 @@ class PixelFormat:
         if self.scale is not None:
             low, high = self.scale
             rows = (rows - low) / ((high - low) or 1.0)
-        elif found is not None and not _are_pixels(rows):
+        elif not _are_pixels(rows) and (found is not None or self.levels):
             raise _not_pixels(rows)
         # torch.tensor copies, so that read-only arrays are welcome and nobody's memory is shared.
         return torch.tensor(rows).reshape(-1, *self.shape)

@@ -13,7 +13,8 @@ from robustcnn.models.pixel import PixelByPixel
 
 
 class Normalised(nn.Module, Chained):
-    """Takes pixels in [0, 1], subtracts `mean` and divides by `std` (a value a channel), and asks the network."""
+    """Takes pixels in [0, 1], subtracts `mean` and divides by `std` (a value a channel, or one for all), and asks the
+    network."""
 
     mean: Tensor
     std: Tensor
@@ -31,7 +32,7 @@ class Normalised(nn.Module, Chained):
 
     def normalised(self, images: Tensor) -> Tensor:
         """As the network sees them."""
-        if images.shape[1] != len(self.mean):
+        if len(self.mean) not in (1, images.shape[1]):
             raise ValueError(f"mean and std are of {len(self.mean)} channels, the images have {images.shape[1]}")
         return (images - self.mean.to(images)) / self.std.to(images)
 

@@ -89,7 +89,7 @@ class EvaluateConfig:
     seed: int = 0
     """Of the examples' choice and of the attacks."""
     track: bool = True
-    """Add the result to the model's run in MLflow."""
+    """Whether the result is added to the model's run in MLflow; --no-track leaves it out."""
     verbose: bool = False
     """Show every check, those that pass too."""
 

@@ -35,7 +35,7 @@ class PretrainConfig:
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""
     track: bool = True
-    """Show the run in MLflow."""
+    """Whether the run is shown in MLflow; --no-track leaves it out."""
     group: str = ""
     """A tag that the runs of one comparison share in MLflow."""
 

@@ -43,7 +43,7 @@ class TrainConfig:
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""
     track: bool = True
-    """Show the run in MLflow."""
+    """Whether the run is shown in MLflow; --no-track leaves it out."""
     track_training: bool = False
     """Upload the optimiser's state too, so that MLflow's copy of the checkpoint can be resumed."""
     group: str = ""

@@ -254,3 +254,24 @@ def test_importing_the_package_loads_none_of_the_heavy_faces(statement: str) -> 
     code = f"{statement}; import sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_preset_may_stand_after_options(tmp_path: Path) -> None:
+    from robustcnn.cli.training_verbs import _preset
+    from robustcnn.runs.presets import PRESETS
+    from robustcnn.runs.train_config import TrainConfig
+
+    def split(*words: str) -> tuple[str | None, list[str]]:
+        return _preset(list(words), PRESETS, TrainConfig())
+
+    assert split("--name", "q1", "digits-quick") == ("digits-quick", ["--name", "q1"])
+    assert split("--no-track", "digits-quick", "--epochs", "1") == ("digits-quick", ["--no-track", "--epochs", "1"])
+    assert split("--name", "digits-quick") == (None, ["--name", "digits-quick"])
+    assert split("--name=q1", "digits-quick") == ("digits-quick", ["--name=q1"])
+    assert split("nosuch", "--name", "q1") == ("nosuch", ["--name", "q1"])
+
+
+def test_help_says_what_leaving_the_tracker_out_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--no-track leaves it out" in " ".join(capsys.readouterr().out.replace("│", " ").split())

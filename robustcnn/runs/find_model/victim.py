@@ -30,7 +30,8 @@ class SourceConfig:
     """What there is to say of a model that comes from elsewhere."""
 
     mean: tuple[float, ...] = ()
-    """Per channel, for a model that expects normalised pictures: 0.485 0.456 0.406; needs std too."""
+    """Per channel, for a model that expects normalised pictures: 0.485 0.456 0.406, or one value for all;
+    needs std too."""
     std: tuple[float, ...] = ()
     """Per channel, as mean."""
     download: bool = False
