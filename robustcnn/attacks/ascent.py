@@ -88,7 +88,7 @@ class GradientAttack(Guarded):
         targets = None
         if self.target != "none":
             targets = choose_targets(self.target, exact_logits(model, images), labels, generator=generator)
-        state = SearchState(model, images, labels, targets=targets, stop=self.stop)
+        state = SearchState(model, images, labels, targets=targets, stop=self.stop, planned=self.steps * self.restarts)
         for _ in range(self.restarts):
             last = self._climb(state, threat.of(state.rows), _of(size, state.rows), generator)
             if not (self.stop or self.best or self.restarts > 1):

@@ -55,7 +55,9 @@ class APGD(Guarded):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        state = SearchState(model, images, labels, stop=self.stop)
+        state = SearchState(
+            model, images, labels, stop=self.stop, planned=self.steps * self.restarts * max(self.targets, 1)
+        )
         # A model that draws random numbers is judged by the mean of its answers, as on every later step.
         logits = torch.stack([exact_logits(model, images) for _ in range(self.eot)]).mean(0)
         if self.stop:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -12,11 +13,14 @@ from tqdm import tqdm
 from robustcnn.attacks.base import Attack, attack_each, input_gradient
 from robustcnn.attacks.black_box import BlackBoxView, black_box_in
 from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.progress import every, listening
 from robustcnn.core.runtime import Precision, evaluating, keep_memory, out_of_memory, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import PlainView, View, beneath, check_takes
 from robustcnn.fast.view import CoarseView, FastView, fast_view
 
+SPOKEN = 0.5
+"""Seconds between two words on the progress."""
 SIZES = (32, 64, 128, 256, 512, 1024, 2048)
 """Batch sizes that `auto` tries, smallest first, until a larger one is no faster."""
 WORTH_TRYING = 2048
@@ -56,14 +60,17 @@ def craft(
     view = prepare(model, images, labels, precision=precision, batch_size=batch_size, compiled=compiled)
     blocks = [slice(start, start + BLOCK) for start in range(0, len(images), BLOCK)]
     shown = tqdm(blocks, repr(attack), leave=False, disable=None if progress else True)
-    found = []
-    for rows in shown:
-        block = images[rows], labels[rows], threat.of(rows)
-        if isinstance(view, CoarseView):
-            found.append(_coarse_to_fine(attack, view, *block, generator))
-        else:
-            found.append(_survive(attack, view, *block, generator))
+    with listening(every(SPOKEN, shown.set_postfix_str)) if progress else nullcontext():
+        found = [_crafted(attack, view, images[rows], labels[rows], threat.of(rows), generator) for rows in shown]
     return torch.cat(found)
+
+
+def _crafted(
+    attack: Attack, view: View, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+) -> Tensor:
+    if isinstance(view, CoarseView):
+        return _coarse_to_fine(attack, view, images, labels, threat, generator)
+    return _survive(attack, view, images, labels, threat, generator)
 
 
 def prepare(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
 from robustcnn.core.norms.batched import per_example
+from robustcnn.core.progress import Progress, tell
 from robustcnn.core.threat import ThreatModel
 
 
@@ -56,9 +58,11 @@ class FAB(Guarded):
         logits = model(images)
         closest.offer(images, logits)
         enough = threat.eps_of(images) if self.stop else torch.zeros_like(closest.distance)
+        aims = self._targets(logits, labels)
         for restart in range(self.restarts):
-            for target in self._targets(logits, labels):
+            for number, target in enumerate(aims):
                 standing = closest.standing(enough)
+                tell(partial(_progress, len(labels), len(standing), (restart + number / len(aims)) / self.restarts))
                 if not len(standing):
                     break
                 start = images if restart == 0 else self._random_start(closest, generator)
@@ -116,3 +120,7 @@ class FAB(Guarded):
 
 _ALL = 1_000_000
 """More classes than any model has: the untargeted attack looks at every one."""
+
+
+def _progress(count: int, standing: int, share: float) -> Progress:
+    return Progress(attack="FAB", decided=count - standing, count=count, share=share)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import is_fooled
 from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.core.norms.batched import pick
+from robustcnn.core.progress import Progress, tell
 from robustcnn.core.waiting import HOSTS, split, wait_for
 from robustcnn.fast.view import CoarseView, exact_logits
 
@@ -25,9 +26,18 @@ class SearchState:
     """
 
     def __init__(
-        self, model: nn.Module, images: Tensor, labels: Tensor, *, targets: Tensor | None = None, stop: bool = True
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        targets: Tensor | None = None,
+        stop: bool = True,
+        planned: int = 0,
     ) -> None:
         self.model, self.stop = model, stop
+        self.count, self.looks, self.planned = len(labels), 0, planned
+        """Examples in all, steps until now, and steps in all (0: nobody knows): for whoever listens to the progress."""
         self.images, self.labels, self.targets = images, labels, targets
         """Of the examples still attacked, like all that the methods take and return."""
         self.rows = torch.arange(len(labels), device=labels.device)
@@ -95,7 +105,15 @@ class SearchState:
 
     def is_due(self, step: int) -> bool:
         """Whether to count after this step: each on a CPU, elsewhere 0, 1, 2, 4, 8, 16, 24, ..."""
+        self.looks += 1
+        if self.rows.device.type in HOSTS:
+            tell(self._progress)
         return self.stop and (self.score.device.type in HOSTS or not step % EVERY or not step & (step - 1))
+
+    def _progress(self) -> Progress:
+        share = min(self.looks / self.planned, 1.0) if self.planned else 0.0
+        decided = self.count - len(self) + int(self.succeeded.sum())
+        return Progress(attack="search", decided=decided, count=self.count, share=share)
 
     def compact(self, step: int = 0) -> Tensor | None:
         """Drop what succeeded once it is an eighth; returns who stays, or None when nothing was dropped.

@@ -54,7 +54,7 @@ class Square(Guarded):
         if images.ndim != 4:
             raise ValueError(f"Square needs images (N, C, H, W), got {tuple(images.shape)}")
         windows = _windows(threat)
-        state = SearchState(model, images, labels)
+        state = SearchState(model, images, labels, planned=self.queries * self.restarts)
         logits = model(images)
         state.update(images, margin(logits, labels), logits, ranked=False)
         state.drop_succeeded()

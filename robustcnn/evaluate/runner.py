@@ -18,6 +18,7 @@ from robustcnn.attacks.swift import Swift
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import is_right
 from robustcnn.core.norms import NORMS
+from robustcnn.core.progress import Listener, every, listening
 from robustcnn.core.queries import Queries
 from robustcnn.core.results import AttackScore, Share, ThreatScore
 from robustcnn.core.threat import ThreatModel
@@ -43,6 +44,8 @@ class After:
 
 
 BatchSize = int | Literal["auto"]
+SPOKEN, LOGGED = 0.5, 15.0
+"""Seconds between two words on the progress: on a terminal, in a log."""
 CURVE_POINTS = 50
 """At most, of the accuracy over questions."""
 Say = Callable[[str], None]
@@ -67,6 +70,7 @@ class Trial:
         """What need not be attacked."""
         self.model, self.data, self.plan, self.parts, self.batch_size = model, data, plan, parts, batch_size
         self.after = after
+        self.listener: Callable[[], Listener | None] = lambda: None
         self.images, self.labels, self.clean = as_pixels(data.images).cpu(), data.labels.cpu(), clean
         self.blocks = torch.arange(len(data)).split(plan.block)
         self.units = len(plan.attacks) * len(plan.threats) * len(self.blocks)
@@ -87,6 +91,8 @@ class Trial:
             with bar.external_write_mode():
                 say(line)
 
+        # On a terminal behind the bar; in a log a plain line now and then.
+        self.listener = lambda: every(LOGGED, told) if bar.disable else every(SPOKEN, bar.set_postfix_str)
         second = SecondPhase(
             model=self.model,
             data=self.data,
@@ -153,11 +159,12 @@ class Trial:
         return self._piece(name, attack.cheap if isinstance(attack, Swift) else attack, threat, rows, seed=seed)
 
     def _piece(self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, *, seed: int) -> Tries:
-        return self.parts.fetch(
-            name,
-            rows,
-            lambda: attempt(attack, self.model, self.view, self.data.subset(rows), threat, seed=seed),
-        )
+        with listening(self.listener()):
+            return self.parts.fetch(
+                name,
+                rows,
+                lambda: attempt(attack, self.model, self.view, self.data.subset(rows), threat, seed=seed),
+            )
 
     def _score(self, against: Against, attack: Attack, first: int, seconds: float) -> AttackScore:
         success = against.success

@@ -13,6 +13,7 @@ from robustcnn.models.describe import Description as Description
 from robustcnn.models.describe import describe as describe
 from robustcnn.models.many_views import ManyViews as ManyViews
 from robustcnn.models.model_config import ModelConfig as ModelConfig
+from robustcnn.models.normalised import Normalised as Normalised
 from robustcnn.models.pixel import PixelModel as PixelModel
 from robustcnn.models.pooling import POOLINGS as POOLINGS
 from robustcnn.models.registry import MODELS as MODELS

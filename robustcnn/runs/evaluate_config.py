@@ -30,7 +30,7 @@ from robustcnn.runs.find_model.victim import SourceConfig
 
 FITTED_ON = 1000
 """Training pictures that a universal perturbation is learnt on."""
-BLOCK = 512
+BLOCK = 128
 """Examples after which a result is kept."""
 ASKED_BLOCK = 32
 """The same for black boxes, whose answers may be dear."""

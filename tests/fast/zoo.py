@@ -90,7 +90,7 @@ def _built(name: str, size: int) -> nn.Module:
 
     options: dict[str, Any] = {"num_classes": 10}
     if kind in ("googlenet", "inception_v3"):
-        options |= {"init_weights": False}
+        options |= {"init_weights": False, "aux_logits": False}
     if kind.startswith("vit_"):
         options |= {"image_size": size}
     if kind == "maxvit_t":

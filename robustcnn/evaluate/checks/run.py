@@ -19,6 +19,7 @@ from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.checks import answers, conduct, gradients, strength
 from robustcnn.evaluate.checks.bench import Bench, finding
+from robustcnn.evaluate.checks.input_range import unnormalised
 from robustcnn.evaluate.checks.meter import Meter
 from robustcnn.evaluate.checks.surrogate import distilled
 from robustcnn.evaluate.checks.survival import survival
@@ -101,6 +102,7 @@ def run_checks(
             findings.append(told(check.__name__, partial(check, model, sample)))
             if findings[0].verdict == "fail":
                 return tuple(findings)
+        findings += [told(each.check, partial(lambda it: it, each)) for each in unnormalised(model, sample)]
         if _hopeless(findings) or black_box_in(model) is not None:
             return tuple(findings)
         settled = findings[1].verdict == "pass"
