@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint mutants notebooks format clean
+.PHONY: help demo test check lint mutants sbom notebooks format clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -32,6 +32,12 @@ lint: $(SETUP) ## format, lint, types, imports
 
 mutants: $(SETUP) ## apply a hundred small mistakes, one at a time, and see which the tests notice (an hour)
 	$(BIN)/python tests/mutants/run.py
+
+sbom: $(SETUP) ## what is installed (CycloneDX, with a digest beside it) and what is known against it, in mlruns/sbom
+	@mkdir -p mlruns/sbom
+	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o mlruns/sbom/robustcnn.cdx.json $(BIN)/python
+	cd mlruns/sbom && sha256sum robustcnn.cdx.json > robustcnn.cdx.json.sha256
+	-$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip > mlruns/sbom/audit.txt
 
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
 	$(BIN)/jupytext --quiet --sync notebooks/*.py

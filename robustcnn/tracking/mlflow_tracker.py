@@ -8,6 +8,7 @@ its digest, the model export and the run itself are looked for before they are m
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -263,9 +264,14 @@ def settings() -> Iterator[None]:
     """Quiet and quick inside the block, unless the user has said otherwise; the environment as it was after it."""
     ours = {key: value for key, value in SETTINGS.items() if key not in os.environ}
     os.environ.update(ours)
+    # It prints a database's trouble in ninety lines, and raises it too.
+    database = logging.getLogger("mlflow.store.db.utils")
+    level = database.level
+    database.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
+        database.setLevel(level)
         for key in ours:
             os.environ.pop(key, None)
 
