@@ -36,7 +36,11 @@ from robustcnn.tracking.place import read_place
 from robustcnn.tracking.spool import Spool
 from robustcnn.train.gan import checkpoint as gan_checkpoint
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # Of a failing case's own page, which is long.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 CASES = int(os.environ.get("ROBUSTCNN_FUZZ", "60"))
 PATIENCE = 5.0
 fuzzed = settings(

@@ -88,7 +88,7 @@ def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = N
     for key, item in plain.items():
         path = f"{where}.{key}" if where else key
         if key not in known:
-            raise ValueError(f"unknown key {path!r}{did_you_mean(key, known)}")
+            raise ValueError(f"unknown key {shown(path)}{did_you_mean(key, known)}")
         changes[key] = _convert(hints[key], item, path, getattr(base, key, None))
     kept = {} if base is None else {name: getattr(base, name) for name in known}
     if missing := [name for name in _needed(kind) if name not in kept | changes]:
