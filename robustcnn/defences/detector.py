@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from robustcnn.core.results import Share
 from robustcnn.core.runtime import evaluating
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate.predict import predict
 
 
 class Disagreement(nn.Module):
@@ -37,7 +36,9 @@ def threshold_for(detector: nn.Module, clean: ResidentDataset, *, false_positive
     """The score that so great a share of `clean` exceeds; choose it on validation data."""
     if not 0 < false_positives < 1:
         raise ValueError(f"false_positives must lie strictly between 0 and 1, got {false_positives:g}")
-    return predict(detector, clean).quantile(1 - false_positives).item()
+    with torch.no_grad(), evaluating(detector):
+        scores = torch.cat([detector(images) for images, _ in clean.batches(512)])
+    return scores.float().quantile(1 - false_positives).item()
 
 
 class WithDetector(nn.Module):
