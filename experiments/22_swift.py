@@ -3,12 +3,11 @@
 Every outcome is kept in a file as it is found: a second call goes on from there, and prints the table.
 
     python experiments/22_swift.py --nets judged --count 500
-    python experiments/22_swift.py --nets fashion-trades --attacks swift --count 10000
+    python experiments/22_swift.py --nets tuning                     those that the constants were chosen on
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import warnings
@@ -16,8 +15,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from swift_nets import FOLDER, NETS, Passes, chosen, examples, network
+from lib.opening import options, read, say_machine, table_head, table_row
+from lib.swift_nets import FOLDER, NETS, Passes, chosen, examples, network
 from torch import nn
 
 from robustcnn.attacks import AutoAttack, Swift
@@ -25,7 +26,10 @@ from robustcnn.attacks.craft import craft, prepare
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
+from robustcnn.evaluate.audit import AuditConfig, audited
 
+HEAD = ["network", "ball", "n", "AutoAttack leaves", "Swift leaves", "only AutoAttack broke", "only Swift broke"]
+HEAD += ["CPU ms an image", "ratio", "passes an image", "ratio", "audits that cover"]
 ATTACKS = {"autoattack": AutoAttack(), "swift": Swift()}
 
 
@@ -48,15 +52,41 @@ def kept(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def row(name: str, outcomes: list[dict[str, Any]]) -> list[object]:
+    """One network, on the examples that both have judged; costs are an example's."""
+    parts = [each for each in outcomes if each["net"] == name]
+    found = {each["start"]: each for each in parts if each["attack"] == "autoattack"}
+    theirs = [found[start] for start in sorted(found)]
+    ours = max((each for each in parts if each["attack"] == "swift"), key=lambda each: each["count"], default=None)
+    if not theirs or ours is None:
+        return [name, "not measured"]
+    left = np.concatenate([each["stands"] for each in theirs])
+    stand = np.array(ours["stands"])[: len(left)]
+    left = left[: len(stand)]
+    price = [sum(each[what] for each in theirs) / len(left) for what in ("seconds", "passes")]
+    own = [ours[what] / len(ours["stands"]) for what in ("seconds", "passes")]
+    covered = np.mean([_covers(stand, left, seed) for seed in range(200)])
+    paired = [len(left), left.sum(), stand.sum(), (stand > left).sum(), (left > stand).sum()]
+    seconds = [f"{1000 * price[0]:.0f} / {1000 * own[0]:.1f}", f"{price[0] / own[0]:.1f}"]
+    passes = [f"{price[1]:,.0f} / {own[1]:,.0f}", f"{price[1] / own[1]:.1f}"]
+    return [name, NETS[name].threat, *paired, *seconds, *passes, f"{100 * covered:.0f} %"]
+
+
+def _covers(stand: np.ndarray, left: np.ndarray, seed: int) -> bool:
+    """Whether an audit of a half covers what AutoAttack says of all that stand."""
+    rows, config = torch.tensor(stand).nonzero().flatten(), AuditConfig(count=max(1, int(stand.sum()) // 2))
+    found = audited(rows, len(stand), config, seed=seed, attack=lambda _, few: int((left[few.numpy()] == 0).sum()))
+    return bool(found.low <= (stand * left).mean() <= found.high)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--nets", nargs="+", default=["judged"])
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
     parser.add_argument("--count", type=int, default=500, help="test examples")
     parser.add_argument("--part", type=int, default=100, help="examples after which AutoAttack's outcome is kept")
     parser.add_argument("--kept", type=Path, default=FOLDER.parent / "outcomes.jsonl")
-    args = parser.parse_args()
-    torch.set_num_threads(1)
+    args = read(parser, nets=["digits-plain"], count=40, kept=Path("quick/outcomes.jsonl"))
     args.kept.parent.mkdir(parents=True, exist_ok=True)
     parts = {"autoattack": min(args.part, args.count), "swift": args.count}
     for attack in args.attacks:
@@ -71,6 +101,10 @@ def main() -> None:
                 with args.kept.open("a") as file:
                     file.write(json.dumps(outcome) + "\n")
                 print(*key.values(), sum(outcome["stands"]), f"{outcome['seconds']:.1f}", outcome["passes"], flush=True)
+    say_machine("seed 0")
+    table_head(*HEAD)
+    for name in chosen(args.nets):
+        table_row(*row(name, kept(args.kept)))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from robustcnn.attacks import Attack, Swift
 from robustcnn.core.plain_data import chosen
 from robustcnn.core.results import HEADER, EpochMetrics
 from robustcnn.core.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
@@ -26,6 +27,7 @@ from robustcnn.data import Augment, ResidentDataset
 from robustcnn.data.arrays import PixelFormat, unrolled
 from robustcnn.data.resident import as_pixels, spec_of
 from robustcnn.data.sets.raw import Array
+from robustcnn.evaluate import evaluate
 from robustcnn.models import MODELS, ModelConfig, PixelModel, build
 from robustcnn.train import OBJECTIVES, FitConfig, OptimConfig, Standard, fit
 from robustcnn.train.optimisation.optim import OptimizerName, Schedule
@@ -169,6 +171,28 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         """Logits (n, classes); of two classes the second one's lead over the first (n,)."""
         logits = self._logits(X)
         return (logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits).numpy()
+
+    def robust_score(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        *,
+        attack: Attack = Swift(),  # noqa: B008  (frozen)
+        threat: ThreatModel | None = None,
+        audit: int | None = None,
+    ) -> float:
+        """Accuracy under attack, in the linf ball of radius `eps` unless told otherwise; `audit` as in `evaluate`."""
+        check_is_fitted(self)
+        rows, shape = unrolled(X)
+        rows, y = validate_data(self, rows, y, dtype=DTYPES, reset=False)
+        if strange := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
+            raise ValueError(f"y must hold classes that were learnt, got {', '.join(map(repr, sorted(strange)))}")
+        labels = torch.tensor(np.searchsorted(self.classes_, y))
+        data = self._dataset(self.pixel_format_.pixels(rows, shape), labels)
+        model = deepcopy(self.model_).to(data.device)
+        balls = [threat or ThreatModel(norm="linf", eps=self.eps)]
+        (found,) = evaluate(model, data, [attack], balls, audit=audit, name=type(self).__name__).threats
+        return found.audit.value if found.audit else found.robust.value or 0.0
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

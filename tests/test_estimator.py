@@ -17,11 +17,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from robustcnn import load_checkpoint
-from robustcnn.attacks import PGD
+from robustcnn.attacks import PGD, Swift
 from robustcnn.core.results import HEADER
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
+from robustcnn.data.resident import ResidentDataset, spec_of
 from robustcnn.estimator import RobustCNNClassifier
+from robustcnn.evaluate import evaluate
 from robustcnn.models import ModelConfig, PixelModel
 from robustcnn.train import FitConfig, OptimConfig, Standard, Trades, fit
 from robustcnn.train.freezing import head_of
@@ -162,6 +164,23 @@ def test_a_robust_objective_resists_what_a_plain_one_does_not() -> None:
         found = PGD(steps=10)(fitted.model_, pixels, torch.tensor(truth), ThreatModel(norm="linf", eps=0.2))
         stands.append(fitted.score(found.numpy(), labels[180:]))
     assert stands[1] > stands[0] + 0.3
+
+
+def test_the_robust_score_is_the_judges() -> None:
+    images, names = bars()
+    fitted = classifier(eps=0.15).fit(images, names)
+    data = load_bars(images, names, fitted)
+    (judged,) = evaluate(fitted.model_, data, [Swift()], [ThreatModel(eps=0.15)]).threats
+    assert fitted.robust_score(images, names) == judged.robust.value < fitted.score(images, names)
+    smaller = ThreatModel(norm="l2", eps=0.1)
+    assert fitted.robust_score(images, names, attack=PGD(steps=5), threat=smaller) > judged.robust.value
+    with pytest.raises(ValueError, match="y must hold classes that were learnt, got 'lower'"):
+        fitted.robust_score(images[:1], np.array(["lower"]))
+
+
+def load_bars(images: Array, names: Array, fitted: RobustCNNClassifier) -> ResidentDataset:
+    pictures, labels = torch.tensor(images), torch.tensor(np.searchsorted(fitted.classes_, names))
+    return ResidentDataset(images=pictures, labels=labels, spec=spec_of(pictures, tuple(fitted.classes_.tolist())))
 
 
 def test_grid_search_in_a_pipeline_finds_the_rate_that_learns() -> None:

@@ -1,14 +1,12 @@
 """The networks that `22_swift.py` judges, and those that Swift's constants were chosen on: small, trained in a minute.
 
-    python experiments/swift_nets.py --nets all
+    python experiments/22_swift.py --nets tuning        trains them too
 
 No judged network was looked at while a constant was chosen: the others have other data, other seeds or both.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -209,21 +207,3 @@ def chosen(names: Sequence[str]) -> list[str]:
     """`judged`, `tuning` and `all` are lists of networks."""
     groups = {"judged": list(JUDGED), "tuning": list(TUNING), "all": list(NETS)}
     return [each for name in names for each in groups.get(name, [name])]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--nets", nargs="+", default=["judged"])
-    args = parser.parse_args()
-    torch.set_num_threads(1)
-    for name in chosen(args.nets):
-        start = time.process_time()
-        model, test = network(name), examples(name, 500)
-        images, labels = next(test.batches(len(test)))
-        with torch.no_grad():
-            right = (model(images).argmax(1) == labels).double().mean().item()
-        print(f"{name}: {100 * right:.1f} % of {len(test)}, {time.process_time() - start:.0f} CPU s", flush=True)
-
-
-if __name__ == "__main__":
-    main()
