@@ -76,7 +76,9 @@ class Scores:
     accuracy: float
 
 
-MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not in ("epoch", "best"))
+NO_QUALITY = ("epoch", "best", "learning_rate", "images_per_second", "seconds")
+"""What an epoch tells of itself that says nothing of how good the model is."""
+MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not in NO_QUALITY)
 """The recorded metrics that early stopping can watch."""
 
 

@@ -42,16 +42,20 @@ def use_threads(threads: int | None) -> None:
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:
-    """`precision`, or fp32 on a processor without bf16, which would work it out more than ten times slower."""
-    return precision if precision == "fp32" or device.type != "cpu" or _has_bf16() else "fp32"
+    """`precision`, or fp32 where bf16 is not in the hardware, which would work it out several times slower."""
+    return precision if precision == "fp32" or _has_bf16(device.type) else "fp32"
 
 
 @cache
-def _has_bf16() -> bool:
-    """Whether this processor has; if not, its user is told, once."""
-    found = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+def _has_bf16(kind: str) -> bool:
+    """Whether this processor or GPU has; if not, its user is told, once."""
+    if kind == "cuda":
+        found = bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    else:
+        found = kind != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     if not found:
-        warnings.warn("bf16: this processor has no instructions for it; working in fp32 instead", stacklevel=3)
+        where = "GPU" if kind == "cuda" else "processor"
+        warnings.warn(f"bf16: this {where} has no instructions for it; working in fp32 instead", stacklevel=3)
     return found
 
 

@@ -18,7 +18,7 @@ from robustcnn.certify.margins import Method
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.proof import Proof, TwoSided
 from robustcnn.core.results import Finding, RobustnessReport, Smallest
-from robustcnn.core.runtime import Precision, derived_seed, evaluating, global_seed
+from robustcnn.core.runtime import Precision, derived_seed, evaluating, exact_float32, global_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
@@ -109,7 +109,7 @@ def judge(
     """`evaluate`, with the worst images beside the report."""
     refuse_audit(plan.attacks, after.audit)
     model = plain_view(model)
-    with evaluating(model), global_seed(derived_seed(plan.seed, "clean")):
+    with evaluating(model), exact_float32(), global_seed(derived_seed(plan.seed, "clean")):
         clean = _clean_logits(model, data)
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
@@ -136,6 +136,9 @@ def judge(
             "torch": torch.__version__,
             "device": str(data.device),
             "precision": plan.precision,
+            "float32": "exact: TF32 and bf16 off in search and judge"
+            if plan.precision == "fp32"
+            else "exact in the judge",
             "seed": str(plan.seed),
         },
     )

@@ -16,7 +16,7 @@ from robustcnn.core.results import Finding, RobustnessReport, TransferScore
 from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate import Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
+from robustcnn.evaluate import Evidence, Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
 from robustcnn.evaluate.robustness import doubt
 from robustcnn.evaluate.runner import After
 from robustcnn.report.entry import Entry, say_ball, telling_ball
@@ -115,7 +115,8 @@ def _judged(
     ball = _telling(judged.report)
     findings: tuple[Finding, ...] = ()
     if config.checks:
-        findings = _checked(victim.model, data, ball, config, say)
+        evidence = next(each for each in judged.evidence if each.threat == ball)
+        findings = _checked(victim.model, data, evidence, config, say)
     after = After(audit=config.auditing, doubt=doubt(findings))
     if after != After():
         # What was found is on disk; only what follows is worked out.
@@ -144,15 +145,16 @@ def _completed(
 
 
 def _checked(
-    model: nn.Module, data: ResidentDataset, ball: ThreatModel, config: EvaluateConfig, say: Say
+    model: nn.Module, data: ResidentDataset, evidence: Evidence, config: EvaluateConfig, say: Say
 ) -> tuple[Finding, ...]:
-    """The findings; what passes is one line, unless all is asked for."""
+    """The findings, what the attacks broke counting as broken; what passes is one line, unless all is asked for."""
 
     def told(line: str) -> None:
         if config.verbose or not line.startswith("pass"):
             say(line)
 
-    findings = run_checks(model, data, ball, seed=config.seed, precision=config.precision, say=told)
+    options = {"seed": config.seed, "precision": config.precision, "evidence": evidence, "say": told}
+    findings = run_checks(model, data, evidence.threat, **options)  # type: ignore[arg-type]
     say(passed(findings))
     return findings
 

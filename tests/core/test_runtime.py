@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from robustcnn.core import runtime
-from robustcnn.core.runtime import _has_bf16, autocast, usable
+from robustcnn.core.runtime import _has_bf16, autocast, exact_float32, float32_is_kept, usable
 
 CPU = torch.device("cpu")
 
@@ -31,11 +31,6 @@ def test_bf16_is_used_where_there_are_instructions_for_it() -> None:
     assert usable("bf16", CPU) == "bf16"
     with autocast(CPU, "bf16"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
-
-
-def test_a_gpu_is_always_trusted_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_has_bf16", lambda: False)
-    assert usable("bf16", torch.device("cuda")) == "bf16"
 
 
 @pytest.mark.skipif(sys.platform != "linux" or "glibc" not in platform.libc_ver(), reason="glibc alone is told")
@@ -60,3 +55,30 @@ print(before, faults())
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     before, after = map(int, answer.split())
     assert after < before / 20
+
+
+def test_bf16_is_left_out_on_a_gpu_that_only_emulates_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_has_bf16", _has_bf16)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    _has_bf16.cache_clear()
+    with pytest.warns(UserWarning, match="this GPU has no instructions for it; working in fp32 instead"):
+        assert usable("bf16", torch.device("cuda")) == "fp32"
+    _has_bf16.cache_clear()
+
+
+@pytest.mark.parametrize("precision", ["medium", "high", "highest"])
+def test_float32_is_float32_inside_the_block_and_as_it_was_after_it_also_on_error(precision: str) -> None:
+    torch.set_float32_matmul_precision(precision)
+    try:
+        before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+        assert not float32_is_kept()
+        with pytest.raises(KeyError), exact_float32():  # noqa: PT012
+            assert float32_is_kept()
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert torch.backends.cudnn.deterministic
+            raise KeyError
+        assert torch.get_float32_matmul_precision() == precision
+        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+        assert not torch.backends.cudnn.deterministic
+    finally:
+        torch.set_float32_matmul_precision("highest")

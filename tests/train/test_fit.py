@@ -182,6 +182,7 @@ def test_a_model_for_other_pictures_is_refused() -> None:
         ({"clip": 0.0}, "clip must be positive, got 0"),
         ({"ema": 1.0}, "ema must lie strictly between 0 and 1"),
         ({"patience": 0}, "patience must be at least 1 epoch"),
+        ({"monitor": "images_per_second"}, "unknown monitor 'images_per_second'"),
         ({"monitor": "valid_los"}, "unknown monitor 'valid_los' .did you mean 'valid_loss'"),
     ],
 )

@@ -15,7 +15,7 @@ from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import autocast, evaluating, frozen_weights
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.live_view import LiveView
-from robustcnn.train.objectives.standard import Loss, Scorer, Stage, check_smoothing
+from robustcnn.train.objectives.standard import Loss, Scorer, Stage, check_smoothing, same_draw
 
 
 class Batch(NamedTuple):
@@ -90,7 +90,7 @@ class Crafting:
         threat = self.objective.threat_at(progress)
         adversarial = self.craft(images, labels, threat, generator) if threat.eps else images
         batch = Batch(images, adversarial, labels, threat, generator)
-        return lambda model: self.objective.loss(model, batch)
+        return same_draw(generator, lambda model: self.objective.loss(model, batch))
 
     @torch.no_grad()
     def craft(self, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator) -> Tensor:

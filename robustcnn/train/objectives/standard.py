@@ -51,9 +51,20 @@ def begin(objective: object, stage: Stage) -> Scorer:
         return scorer
 
     def score(images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:  # noqa: ARG001
-        return lambda model: objective(model, images, labels, generator)  # type: ignore[operator]
+        return same_draw(generator, lambda model: objective(model, images, labels, generator))  # type: ignore[operator]
 
     return score
+
+
+def same_draw(generator: torch.Generator, loss: Loss) -> Loss:
+    """The loss of one batch: asked again, from moved weights say, it draws the same numbers."""
+    state = generator.get_state()
+
+    def again(model: nn.Module) -> Tensor:
+        generator.set_state(state)
+        return loss(model)
+
+    return again
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

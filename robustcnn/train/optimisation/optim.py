@@ -83,25 +83,29 @@ class OptimConfig:
             case "steps":
                 return self.lr * self.gamma ** sum(progress >= milestone for milestone in self.milestones)
             case "one-cycle":
-                return self.lr * _one_cycle(progress)
+                return self.lr * self._cycle(progress)
         rest = (progress - self.warmup) / (1 - self.warmup)
         share = 1 - rest if self.schedule == "linear" else (1 + math.cos(math.pi * rest)) / 2
         return self.lr_end + (self.lr - self.lr_end) * share
+
+    def _cycle(self, progress: float) -> float:
+        """From 1/25 up to 1 over three tenths of the way, then down to 0, both along a cosine (Smith 2018).
+
+        A warm-up takes the place of the rise.
+        """
+        rise = self.warmup or 0.3
+        if progress < rise:
+            share = progress / rise
+            return share if self.warmup else 0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2
+        return (1 + math.cos(math.pi * (progress - rise) / (1 - rise))) / 2
 
     def momentum_at(self, progress: float) -> float:
         """One-cycle lowers the momentum while the learning rate is high; `momentum_end` moves it linearly."""
         if self.momentum_end is not None:
             return self.momentum + (self.momentum_end - self.momentum) * progress
         if self.schedule == "one-cycle":
-            return self.momentum * (1 - 0.1 * _one_cycle(progress))
+            return self.momentum * (1 - 0.1 * self._cycle(progress))
         return self.momentum
-
-
-def _one_cycle(progress: float) -> float:
-    """From 1/25 up to 1 over three tenths of the way, then down to 0, both along a cosine (Smith 2018)."""
-    if progress < 0.3:
-        return 0.04 + 0.96 * (1 - math.cos(math.pi * progress / 0.3)) / 2
-    return (1 + math.cos(math.pi * (progress - 0.3) / 0.7)) / 2
 
 
 def weights_of(model: nn.Module) -> list[Tensor]:
@@ -110,7 +114,9 @@ def weights_of(model: nn.Module) -> list[Tensor]:
 
 
 def _weights(parameters: Iterable[Tensor]) -> list[Tensor]:
-    return [parameter for parameter in parameters if parameter.requires_grad and parameter.ndim > 1]
+    # A coefficient for each map, (maps, 1, 1), is a scale as a normalisation layer's is, whatever its shape.
+    scale = (1, 1)
+    return [each for each in parameters if each.requires_grad and each.ndim > 1 and tuple(each.shape[1:]) != scale]
 
 
 class Optimizer:

@@ -232,3 +232,13 @@ def test_every_objective_smooths_its_labels_or_says_why_not(name: str) -> None:
 def test_a_bad_option_is_named(make: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()
+
+
+@pytest.mark.parametrize("objective", [Standard(mixup=0.4), Fast(threat=THREAT, grad_align=0.2)])
+def test_asked_again_a_batchs_loss_draws_the_same_numbers(objective: object) -> None:
+    """As weight perturbation asks: once for the slope to climb, once for the one to descend."""
+    train, _ = parts()[:2]
+    model = fresh(train, "logistic")
+    loss = scored(objective, model, *next(train.batches(16)))
+    first, again = (loss(model).detach() for _ in range(2))
+    assert torch.equal(first, again)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
@@ -74,6 +77,16 @@ def test_one_cycle_rises_for_three_tenths_and_ends_at_zero() -> None:
     assert rates[-1] == pytest.approx(0.0, abs=1e-12)
     assert config.momentum_at(0.3) == pytest.approx(0.855)
     assert config.momentum_at(1.0) == pytest.approx(0.95)
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+@pytest.mark.parametrize("warmup", [0.1, 0.3, 0.6])
+def test_a_warm_up_rises_to_the_full_rate_and_no_schedule_jumps_after_it(schedule: Schedule, warmup: float) -> None:
+    config = OptimConfig(lr=0.1, schedule=schedule, warmup=warmup, milestones=(0.9,))
+    rates = [config.lr_at(step / 1000) for step in range(900)]
+    assert rates[0] == 0
+    assert max(rates) == rates[round(1000 * warmup)] == pytest.approx(0.1)
+    assert max(abs(after - before) for before, after in pairwise(rates)) < 0.002
 
 
 def test_the_face_keypoint_recipe_moves_rate_and_momentum_linearly() -> None:

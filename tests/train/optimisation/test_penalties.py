@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from robustcnn.models.lenet import MapScale
+from robustcnn.train.optimisation.optim import weights_of
 from robustcnn.train.optimisation.penalties import Penalties
 
 
@@ -38,3 +40,8 @@ def test_no_penalty_leaves_the_gradients_alone() -> None:
         parameter.grad = torch.ones_like(parameter)
     Penalties.of(l1=0.0, l2=0.0, examples=1).add_gradients(model)
     assert all(torch.equal(parameter.grad, torch.ones_like(parameter)) for parameter in model.parameters())
+
+
+def test_the_scales_of_lenets_maps_are_no_weights() -> None:
+    model = nn.Sequential(MapScale(4), nn.Conv2d(4, 2, 1))
+    assert [tuple(weight.shape) for weight in weights_of(model)] == [(2, 4, 1, 1)]
