@@ -76,9 +76,8 @@ class Scores:
     accuracy: float
 
 
-NO_QUALITY = ("epoch", "best", "learning_rate", "images_per_second", "seconds")
-"""What an epoch tells of itself that says nothing of how good the model is."""
-MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not in NO_QUALITY)
+_NO_QUALITY = ("epoch", "best", "learning_rate", "images_per_second", "seconds")
+MONITORS = tuple(field.name for field in fields(EpochMetrics) if field.name not in _NO_QUALITY)
 """The recorded metrics that early stopping can watch."""
 
 

@@ -88,7 +88,7 @@ class Bench:
     @property
     def name(self) -> str:
         """Of what all rivals are held against."""
-        return "the evaluation" if self.evidence else f"{type(self.white_box).__name__} and AutoPGD"
+        return "the evaluation" if self.evidence is not None else f"{type(self.white_box).__name__} and AutoPGD"
 
     @cached_property
     def right(self) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from robustcnn.core.losses import is_right
-from robustcnn.core.results import Finding, Share
-from robustcnn.core.runtime import evaluating, first_line, float32_is_kept, global_seed, seeded
+from robustcnn.core.results import Finding, Share, Verdict
+from robustcnn.core.runtime import evaluating, float32_is_kept, global_seed, seeded
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.answers import differing
 from robustcnn.evaluate.checks.bench import Bench, finding
@@ -21,16 +21,18 @@ from robustcnn.fast.plain_view import beneath
 
 COARSE = 1e-3
 """Relative error of float32 arithmetic that is none: bf16, half or TF32 somewhere in the model."""
+MORE_CALLS = 64
 MATTERS = 0.01
 """Share of the examples whose class depends on the company before it is more than rounding near a boundary."""
 
 
 class _Modes(TorchFunctionMode):
-    """Notes which layers run as in training."""
+    """Notes which layers run as in training, and whether anything is worked out in 16 bits."""
 
     def __init__(self) -> None:
         super().__init__()
         self.training: set[str] = set()
+        self.coarse: set[str] = set()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
@@ -41,7 +43,10 @@ class _Modes(TorchFunctionMode):
         # Without running statistics a batch norm has no other way than the batch's own: that is another check's.
         if name == "batch_norm" and len(args) > 1 and args[1] is not None and kwargs.get("training", False):
             self.training.add(name)
-        return func(*args, **kwargs)
+        answer = func(*args, **kwargs)
+        if isinstance(answer, Tensor) and answer.dtype in (torch.float16, torch.bfloat16):
+            self.coarse.add(str(answer.dtype).removeprefix("torch."))
+        return answer
 
 
 @torch.no_grad()
@@ -82,32 +87,41 @@ def company(model: nn.Module, data: ResidentDataset) -> Finding:
 
 
 def true_float32(model: nn.Module, data: ResidentDataset) -> Finding:
-    """What the model works out in float32 is what float64 says, to float32's precision; TF32 and bf16 are off."""
+    """The model works in float32: nothing in it is of 16 bits, and TF32, by which float64 would differ, is off."""
     images, _ = next(data.batches(8))
-    kept, error, note = float32_is_kept(), None, ""
-    try:
-        exact = copy.deepcopy(beneath(model)).double()
-        with torch.no_grad(), evaluating(exact), evaluating(model), global_seed(0):
-            expected = exact(images.double())
-        with torch.no_grad(), evaluating(model), global_seed(0):
-            given = model(images)
-        if expected.isfinite().all() and given.isfinite().all():
-            error = float((given.double() - expected).norm() / expected.norm().clamp_min(1e-30))
-    except Exception as problem:  # of any kind: models say in many ways that they live in float32
-        note = f", and float64 cannot be asked ({first_line(problem)})"
+    kept, error = float32_is_kept(), _error(model, images)
+    with torch.no_grad(), evaluating(model), _Modes() as modes:
+        model(images)
     coarse = error is not None and error > COARSE and _repeats(model, images)
-    off = "off" if kept else "on"
-    seen = f"reduced precision (TF32, bf16) is {off} in the judge{note}"
+    own = any(each.dtype in (torch.float16, torch.bfloat16) for each in model.parameters())
+    trouble: Verdict | None = "fail" if not kept or coarse or (modes.coarse and not own) else None
+    seen = f"reduced precision is {'off' if kept else 'on'} in the judge; the model works in "
+    seen += " and ".join(sorted(modes.coarse)) if modes.coarse else "float32"
     if error is not None:
-        seen += f"; the model's logits are within {error:.1e} of float64"
+        seen += f", within {error:.1e} of float64"
     return finding(
         "float32 is float32",
         seen,
         figure=error,
-        trouble=None if kept and not coarse else "fail",
-        cure="the model casts to a coarser type inside, or switches it on: gradients and margins are rounded, and "
-        "confirmations mean little; measure it in float32",
+        trouble="warn" if modes.coarse and trouble is None else trouble,
+        cure="gradients and margins are rounded, and what float32 is to confirm is not asked in float32; measure the "
+        "model in float32, without autocast inside",
     )
+
+
+def _error(model: nn.Module, images: Tensor) -> float | None:
+    """Of the logits, relative to those of a copy in float64; None where there can be no such copy."""
+    try:
+        exact = copy.deepcopy(beneath(model)).double()
+        with torch.no_grad(), evaluating(exact), global_seed(0):
+            expected = exact(images.double())
+    except Exception:  # of any kind: models say in many ways that they live in float32
+        return None
+    with torch.no_grad(), evaluating(model), global_seed(0):
+        given = model(images)
+    if not isinstance(expected, Tensor) or not (expected.isfinite().all() and given.isfinite().all()):
+        return None
+    return float((given.double() - expected).norm() / expected.norm().clamp_min(1e-30))
 
 
 @torch.no_grad()
@@ -120,6 +134,9 @@ def memoryless(bench: Bench, first: Tensor) -> Finding:
     """After all that it was asked meanwhile, in another order and other batches, the model says what it said first."""
     data = bench.data
     order = torch.arange(len(data), device=data.device).flip(0)
+    # Attacks search on copies: the model itself is asked some more times before it counts.
+    for number in range(MORE_CALLS):
+        predict(bench.model, data.subset(torch.tensor([number % len(data)])))
     now = predict(bench.model, data.subset(order), batch_size=max(len(data) // 2, 1))[order.argsort()]
     if bench.draws > 1:
         changed, trouble = _drifted(is_right(first, data.labels), is_right(now, data.labels))

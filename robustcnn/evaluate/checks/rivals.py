@@ -13,6 +13,7 @@ from robustcnn.attacks.base import Guarded, input_gradient
 from robustcnn.core.losses import margin
 from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.checks.bench import Bench
+from robustcnn.evaluate.judging import as_bytes
 
 QUERIES = 1000
 """Of the search without gradients, an example."""
@@ -72,6 +73,43 @@ class Estimated(Guarded):
 
 def _as_long_as(change: Tensor, threat: ThreatModel, length: float) -> Tensor:
     return change * (length / threat.distance(change, torch.zeros_like(change)).view(-1, *[1] * (change.ndim - 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What the white box ended with, for the examples that stand it."""
+
+    bench: Bench
+
+    def __call__(
+        self,
+        model: nn.Module,  # noqa: ARG002
+        images: Tensor,
+        labels: Tensor,  # noqa: ARG002
+        threat: ThreatModel,  # noqa: ARG002
+        *,
+        generator: torch.Generator | None = None,  # noqa: ARG002
+    ) -> Tensor:
+        known = self.bench.data.images[self.bench.right].flatten(1)
+        return self.bench.attacked[torch.cdist(images.flatten(1), known).argmin(1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """What an attack finds, as a file of bytes would hold it, inside the ball."""
+
+    attack: Attack
+
+    def __call__(
+        self,
+        model: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        threat: ThreatModel,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return as_bytes(self.attack(model, images, labels, threat, generator=generator), images, threat)[0]
 
 
 def deviation(bench: Bench) -> float:

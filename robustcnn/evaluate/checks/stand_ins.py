@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robustcnn.core.runtime import evaluating
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.soft_steps import SoftSteps, made_by_hand_undone
+from robustcnn.fast.plain_view import logits_of
 
 PARTS_TRIED = 40
 """Parts of a model, at most, that are asked whether they are a classifier of their own."""
@@ -31,7 +32,8 @@ class Softened(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         with made_by_hand_undone() as met, SoftSteps() as steps:
-            logits: Tensor = self.model(images)
+            # A copy, which the model may change.
+            logits = logits_of(self.model(images.clone()))
         if images.requires_grad:
             self.changed |= steps.changed | set(met)
         return logits

@@ -247,13 +247,8 @@ def scale(bench: Bench) -> Finding:
 
 def off_grid(bench: Bench) -> Finding:
     """Pictures of bytes fare no worse than pictures between the grey levels: nobody treats these apart."""
-    count = OnTop(hits=0, count=len(bench.data))
-    if len(bench.robust):
-        shown = (255 * bench.attacked[bench.stands]).round() / 255
-        fell = ~bench.judge(shown, bench.robust)
-        bench.ledger.note("off-grid detector", bench.robust[fell], shown[fell])
-        count = OnTop(hits=int(fell.sum()), count=len(bench.data))
-    more = bench.on_top("off-grid detector", rivals.pushed(bench), through=_seen(OnGrid(bench.model)))
+    count = bench.on_top("off-grid detector", rivals.Rounded(rivals.Replayed(bench)))
+    more = bench.on_top("off-grid detector", rivals.Rounded(rivals.pushed(bench)), through=_seen(OnGrid(bench.model)))
     worst = max(count, more, key=lambda each: each.hits)
     verdict = max(count.by_a_weaker_one, more.by_more_of_it, key=VERDICTS.index)
     return finding(

@@ -4,81 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import pytest
 import torch
-import torch.nn.functional as F
+from checked_networks import DATA, victim
+from sick_models import Changed, straight_through
 from torch import Tensor, nn
 
-from robustcnn.attacks import FGSM
 from robustcnn.core.norms import NormName
 from robustcnn.core.results import Finding
-from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.threat import ThreatModel
-from robustcnn.data import ResidentDataset
-from robustcnn.data.resident import as_pixels, spec_of
+from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.checks.bench import Bench
 from robustcnn.evaluate.checks.gradients import not_shattered
 from robustcnn.evaluate.checks.run import run_checks
-from robustcnn.models import build
 
 THREAT = ThreatModel(norm="linf", eps=0.1)
-Change = Callable[[Tensor], Tensor]
-
-
-def bars(count: int) -> ResidentDataset:
-    """Noise of 12x12 pixels, half of them black, with one faint bar that tells the class."""
-    labels = torch.arange(count) % 3
-    images = (torch.rand(count, 1, 12, 12, generator=seeded(1)) * 200 - 60).clamp_min(0)
-    for image, label in zip(images, labels.tolist(), strict=True):
-        image[:, :, 4 * label : 4 * label + 4] += 60
-    pixels = images.to(torch.uint8)
-    return ResidentDataset(images=pixels, labels=labels, spec=spec_of(pixels, ("left", "middle", "right")), name="bars")
-
-
-DATA = bars(200)
-
-
-def trained(name: str, *, eps: float = 0.0, **options: float) -> nn.Module:
-    """A network that learned the bars, against FGSM where there is an `eps`."""
-    with global_seed(0):
-        model = build(name, DATA.spec, **options)
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(12):
-        for images, labels in DATA.batches(50):
-            shown = FGSM()(model, images, labels, ThreatModel(norm="linf", eps=eps))
-            optimizer.zero_grad()
-            F.cross_entropy(model(shown), labels).backward()
-            optimizer.step()
-    return model.eval()
-
-
-VICTIMS = {
-    "linear": lambda: trained("logistic"),
-    "network": lambda: trained("smallcnn", width=0.1),
-    "network with batch norm": lambda: trained("bncnn", width=0.1),
-    "robust network": lambda: trained("smallcnn", width=0.1, eps=0.05),
-}
-
-
-@cache
-def victim(kind: str) -> nn.Module:
-    return VICTIMS[kind]()
-
-
-class Changed(nn.Module):
-    """A network with something done to its input or to its output."""
-
-    def __init__(self, net: nn.Module, *, before: Change | None = None, after: Change | None = None) -> None:
-        super().__init__()
-        self.net, self.before, self.after = net, before, after
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits = self.net(self.before(images) if self.before else images)
-        return self.after(logits) if self.after else logits
 
 
 def troubles(model: nn.Module, *, threat: ThreatModel = THREAT, count: int = 40) -> dict[str, Finding]:
@@ -149,10 +91,6 @@ def test_a_model_that_knows_float32_only_is_checked_in_it() -> None:
     assert not_shattered(bench).figure == 0
     rounding = replace(bench, model=Changed(picky, before=straight_through(lambda images: (6 * images).round() / 6)))
     assert not_shattered(rounding).verdict == "fail"
-
-
-def straight_through(change: Change) -> Change:
-    return lambda images: images + (change(images) - images).detach()
 
 
 SICK = {

@@ -1,0 +1,104 @@
+"""Does the checklist fail where a defence only hides how weak a network is, and stay quiet where nothing is wrong?
+
+Broken defences round one small network, and healthy networks of five architectures, trained in three ways on three data
+sets: the verdict, what the checklist itself says is hidden, and what an attack that knows the defence finds on the same
+examples. Networks are kept in --networks, finished rows in its rows.json: an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import torch
+from lib.broken_defences import defended, knowing
+from lib.healthy_models import FIELDS, KINDS, Field, healthy
+from lib.opening import options, read, say_machine, table_head, table_row
+from torch import nn
+
+from robustcnn import ResidentDataset
+from robustcnn.core.results import VERDICTS, Finding
+from robustcnn.core.runtime import seeded
+from robustcnn.evaluate import run_checks
+
+HEAD = ("model", "verdict", "white box leaves", "points too good", "a knowing attack", "not passed", "CPU s")
+
+
+def main() -> None:
+    parser = options(__doc__)
+    parser.add_argument("--networks", type=Path, default=Path("mlruns/healthy"), help="folder of the networks")
+    parser.add_argument("--count", type=int, default=200, help="examples of each")
+    parser.add_argument("--only", default="", help="broken or healthy, or a part of a name")
+    parser.add_argument("--first", type=int, default=0, help="so many defences, and networks, alone; 0 for all")
+    args = read(parser, networks=Path("mlruns/healthy-quick"), count=20, first=2)
+    fields = (Field(name="digits", eps=0.1, limit=None, epochs=4),) if args.quick else FIELDS
+    rows = _Rows(args.networks / "rows.json")
+    say_machine(f"seed 0, {args.count} examples of each")
+    table_head(*HEAD)
+    for name, model, test, field in _models(args, fields):
+        if args.only in name:
+            table_row(*rows.get(f"{name} {args.count}", lambda: _row(name, model, test, field, args.count)))  # noqa: B023
+    print(f"\n{rows.summary()}")
+
+
+def _models(args: object, fields: tuple[Field, ...]) -> object:
+    few = args.first or None
+    train, validation, test = fields[0].parts()
+    plain = healthy(fields[0], "smallcnn", 0.25, "plain", args.networks)
+    for name, model in list(defended(plain, train, validation, args.networks).items())[:few]:
+        yield f"broken: {name}", model, test, fields[0]
+    for field in fields:
+        test = field.parts()[2]
+        for architecture, width, kind in KINDS[:few]:
+            model = healthy(field, architecture, width, kind, args.networks)
+            yield f"healthy: {field.name} {architecture} {kind}", model, test, field
+
+
+def _row(name: str, model: nn.Module, test: ResidentDataset, field: Field, count: int) -> list[str]:
+    start = time.process_time()
+    findings = run_checks(model, test, field.threat, count=count)
+    spent = time.process_time() - start
+    verdict = max((each.verdict for each in findings), key=VERDICTS.index)
+    said = next((each.says for each in findings if each.check == "points too good"), "")
+    leaves, hidden = re.search(r"leave (\d+) of (\d+)", said), re.search(r"is ([\d.]+) points (\[.*?\])", said)
+    found = ""
+    if leaves and name.startswith("broken"):
+        sample = test.subset(test.rows(count, generator=seeded(0))[: int(leaves[2])])
+        found = f"{100 * (int(leaves[1]) - knowing(model, sample, field.threat)) / int(leaves[2]):.1f}"
+    figures = [f"{leaves[1]} of {leaves[2]}" if leaves else "no gradient", " ".join(hidden.groups()) if hidden else ""]
+    return [name, verdict, *figures, found, _bad(findings), f"{spent:.0f}"]
+
+
+def _bad(findings: tuple[Finding, ...]) -> str:
+    bad = [f"{each.check}{'' if each.verdict == 'fail' else ' (warn)'}" for each in findings if each.verdict != "pass"]
+    return ", ".join(bad[:4]) + (f" and {len(bad) - 4} more" if len(bad) > 4 else "")
+
+
+class _Rows:
+    """What is done is kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.shown = path, list[list[str]]()
+        self.known = json.loads(path.read_text()) if path.is_file() else {}
+
+    def get(self, key: str, make: object) -> list[str]:
+        if key not in self.known:
+            self.known[key] = make()
+            self.path.write_text(json.dumps(self.known, indent=1))
+        self.shown.append(self.known[key])
+        return self.known[key]
+
+    def summary(self) -> str:
+        counts = {
+            f"{kind} {verdict}": sum(row[0].startswith(kind) and row[1] == verdict for row in self.shown)
+            for kind in ("broken", "healthy")
+            for verdict in VERDICTS
+        }
+        return ", ".join(f"{name}: {count}" for name, count in counts.items())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

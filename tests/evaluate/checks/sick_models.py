@@ -1,0 +1,102 @@
+"""For each check of the bare answers and gradients a small model that makes exactly it speak up; healthy is what they
+are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Change = Callable[[Tensor], Any]
+
+
+class Changed(nn.Module):
+    """A network with something done to its input or to its output."""
+
+    def __init__(self, net: nn.Module, *, before: Change | None = None, after: Change | None = None) -> None:
+        super().__init__()
+        self.net, self.before, self.after = net, before, after
+
+    def forward(self, images: Tensor) -> Any:
+        logits = self.net(self.before(images) if self.before else images)
+        return self.after(logits) if self.after else logits
+
+
+class AfterCalls(nn.Module):
+    """Does something to its answers once it has been asked so often."""
+
+    def __init__(self, net: nn.Module, calls: int, change: Change) -> None:
+        super().__init__()
+        self.net, self.calls, self.change = net, calls, change
+
+    def forward(self, images: Tensor) -> Any:
+        self.calls -= 1
+        logits = self.net(images)
+        return logits if self.calls > 0 else self.change(logits)
+
+
+class OfSize(nn.Module):
+    """Takes batches of some sizes only."""
+
+    def __init__(self, net: nn.Module, takes: Callable[[int], bool]) -> None:
+        super().__init__()
+        self.net, self.takes = net, takes
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not self.takes(len(images)):
+            raise RuntimeError(f"no batches of {len(images)}\nplease")
+        logits: Tensor = self.net(images)
+        return logits
+
+
+def straight_through(change: Change) -> Change:
+    return lambda images: images + (change(images) - images).detach()
+
+
+def levels(images: Tensor) -> Tensor:
+    return (6 * images).round() / 6
+
+
+def raising(_: Tensor) -> Tensor:
+    raise KeyError("weights")
+
+
+ALONE: dict[str, tuple[Callable[[nn.Module], nn.Module], str]] = {
+    "answers": (lambda net: OfSize(net, lambda size: size != 7), "fail"),
+    "repeatable answers": (lambda net: Changed(net, after=lambda z: z + 0.1 * torch.randn_like(z)), "warn"),
+    "scores are logits": (lambda net: Changed(net, after=lambda z: z.softmax(1)), "fail"),
+    "label order": (lambda net: Changed(net, after=lambda z: z.roll(1, 1)), "fail"),
+    "input gradient": (lambda net: Changed(net, before=lambda x: x.detach()), "fail"),
+    "evaluation mode": (lambda net: Changed(net, after=lambda z: z + 0 * F.dropout(z, training=True)), "fail"),
+    "company": (lambda net: Changed(net, after=lambda z: z * (1 + z.abs().mean())), "fail"),
+    "float32 is float32": (lambda net: Changed(net, after=lambda z: z + 0 * z.bfloat16().float()), "fail"),
+    "finite gradients": (lambda net: Changed(net, before=torch.sqrt), "fail"),
+    "gradients at the bounds": (lambda net: Changed(net, before=lambda x: x.clamp(0, 1)), "fail"),
+    "shattered gradients": (lambda net: Changed(net, before=straight_through(levels)), "fail"),
+    "scale of the logits": (lambda net: Changed(net, after=lambda z: 1000 * z), "fail"),
+    "no memory": (lambda net: AfterCalls(net, 40, lambda z: 1.1 * z), "fail"),
+}
+"""The check, what makes it speak, and what it says; no other check says more than pass."""
+
+HOSTILE: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "None": lambda net: Changed(net, after=lambda _: None),
+    "numpy": lambda net: Changed(net, after=lambda z: np.asarray(z.detach())),
+    "a dict without logits": lambda net: Changed(net, after=lambda z: {"a": z, "b": z}),
+    "one row too few": lambda net: Changed(net, after=lambda z: z[1:]),
+    "one column": lambda net: Changed(net, after=lambda z: z[:, :1]),
+    "another class count": lambda net: Changed(net, after=lambda z: torch.cat([z, z], 1)),
+    "a picture": lambda net: Changed(net, after=lambda z: z[:, :, None, None]),
+    "nan": lambda net: Changed(net, after=lambda z: z * torch.nan),
+    "nan for some": lambda net: Changed(net, after=lambda z: torch.where(z[:, :1] > z[:, 1:2], torch.nan, z)),
+    "raises": lambda net: Changed(net, before=raising),
+    "raises at batches of 7": lambda net: OfSize(net, lambda size: size != 7),
+    "needs two": lambda net: OfSize(net, lambda size: size > 1),
+    "raises under attack": lambda net: AfterCalls(net, 60, raising),
+    "nan under attack": lambda net: AfterCalls(net, 60, lambda z: z * torch.nan),
+    "needs another argument": lambda _: nn.Bilinear(2, 2, 3),
+}
+"""Models that answer as no model should."""
