@@ -158,9 +158,19 @@ def findings(entry: Entry) -> Table:
     return Table(
         labels=("check",),
         across="measure",
-        columns=("verdict", "figure", "what was seen"),
+        columns=("verdict", "figure", "what was seen", "pictures shown", "seconds", "explained in"),
         rows=tuple(
-            ((each.check,), (Cell(text=each.verdict), _figure(each.figure), Cell(text=each.says)))
+            (
+                (each.check,),
+                (
+                    Cell(text=each.verdict),
+                    _figure(each.figure),
+                    Cell(text=each.says),
+                    _count(each.passes),
+                    _seconds([each.seconds]),
+                    Cell(text=f"docs/trust.md#{each.check.replace(' ', '-')}"),
+                ),
+            )
             for each in sorted(found, key=lambda each: -VERDICTS.index(each.verdict))
         ),
     )

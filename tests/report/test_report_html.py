@@ -106,9 +106,9 @@ def test_text_that_looks_like_markup_stays_text() -> None:
     )
     outline = Outline(page([Entry(name=bad, report=report, config=(bad,))], title=bad))
     assert "script" not in outline.tags
-    # Title twice; name in card, findings, head of the numbers and origin; check in card and table, sentence; model,
+    # Title twice; name in card, findings, head of the numbers and origin; check in card, and twice in its table, sentence; model,
     # data and made_by (both sides); config.
-    assert outline.text.count(bad) == 2 + 4 + 3 + 4 + 1
+    assert outline.text.count(bad) == 2 + 4 + 4 + 4 + 1
 
 
 def test_a_hostile_class_name_and_title_are_harmless_on_the_whole_page(page_text: str) -> None:
