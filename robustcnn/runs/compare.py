@@ -10,7 +10,7 @@ from robustcnn.core.folders import RUNS
 from robustcnn.core.labels import labels
 from robustcnn.report.pages import page, write_pages
 from robustcnn.report.tables import overview
-from robustcnn.runs.evaluations import entry_of, latest
+from robustcnn.runs.evaluations import strongest
 from robustcnn.runs.folder import Say
 from robustcnn.runs.paired import paired
 
@@ -30,7 +30,7 @@ class CompareVerb:
 
 def compare(names: Sequence[str], options: CompareVerb, *, say: Say = lambda _: None) -> str:
     """Write the pages; gives a table that fits a terminal, who beats whom if that is asked, and where they are."""
-    found = [entry_of(options.runs / name, latest(options.runs / name)) for name in names]
+    found = [strongest(options.runs / name) for name in names]
     called = labels([entry.name for entry in found])
     entries = [replace(entry, name=label) for entry, label in zip(found, called, strict=True)]
     write_pages(options.out, entries)

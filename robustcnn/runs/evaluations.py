@@ -9,7 +9,7 @@ from pathlib import Path
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.json_files import read_value
 from robustcnn.core.plain_data import from_plain, to_plain
-from robustcnn.core.results import RobustnessReport, Scores
+from robustcnn.core.results import RobustnessReport, Scores, ThreatScore
 from robustcnn.models import checkpoint
 from robustcnn.report.entry import Entry
 from robustcnn.report.gallery import Gallery, read_gallery, write_gallery
@@ -30,6 +30,35 @@ def latest(run: Path) -> Path | None:
     """The folder of a run's last finished evaluation."""
     reports = sorted(run.glob(f"{FOLDER}/*/{REPORT}"), key=lambda path: path.stat().st_mtime)
     return reports[-1].parent if reports else None
+
+
+def strongest(run: Path) -> Entry:
+    """A run with its headline: in each ball the lowest robust accuracy that any of its evaluations found.
+
+    Only evaluations of the same examples as the last one count. The rest is of the one that was lowest in most balls;
+    `made_by` tells which evaluation found what.
+    """
+    last = latest(run)
+    if last is None:
+        return entry_of(run, None)
+    folders = sorted(path.parent for path in run.glob(f"{FOLDER}/*/{REPORT}"))
+    known = {folder: read_report(folder) for folder in folders}
+    known = {folder: report for folder, report in known.items() if report.fingerprint == known[last].fingerprint}
+    lowest: dict[tuple[str, float], tuple[Path, ThreatScore]] = {}
+    # Of equals the last evaluation's stays.
+    for folder in (last, *known):
+        for score in known[folder].threats:
+            ball = score.norm, score.eps
+            if ball not in lowest or score.robust.hits < lowest[ball][1].robust.hits:
+                lowest[ball] = folder, score
+    finders = [folder for folder, _ in lowest.values()]
+    chief = max((last, *known), key=finders.count)
+    norms = list(dict.fromkeys(norm for norm, _ in lowest))
+    ordered = sorted(lowest, key=lambda ball: (norms.index(ball[0]), ball[1]))
+    found_by = {f"lowest in {norm} {eps:.4g}": lowest[norm, eps][0].name for norm, eps in ordered}
+    entry = entry_of(run, chief)
+    threats = tuple(lowest[ball][1] for ball in ordered)
+    return replace(entry, report=replace(known[chief], threats=threats, made_by=known[chief].made_by | found_by))
 
 
 def entry_of(run: Path, evaluation: Path | None) -> Entry:

@@ -28,6 +28,7 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustcnn.core.audited import Audited
+from robustcnn.core.norms import fraction
 from robustcnn.core.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking.records import Point
 
@@ -135,16 +136,15 @@ def report_tags(report: RobustnessReport) -> dict[str, str]:
 
 
 def label(norm: str, eps: float) -> str:
-    """`8` for linf 8/255, `0.3` where eps is no grey level, `l2_0.5` for the other norms."""
-    levels = eps * 255
-    if norm != "linf":
-        return f"{norm}_{eps:g}"
-    return str(round(levels)) if abs(levels - round(levels)) < 1e-6 else f"{eps:g}"
+    """`8` for linf 8/255, `0.2` where it is written so (although it is 51/255 too), `l2_0.5` for the other norms."""
+    return fraction(eps).removesuffix("/255") if norm == "linf" else f"{norm}_{eps:g}"
 
 
 def step_of(norm: str, eps: float) -> int:
     """Where eps stands on a curve's axis."""
-    return round(eps * (255 if norm == "linf" else 1_000))
+    step = round(eps * (255 if norm == "linf" else 1_000))
+    # Step 0 is the clean accuracy's.
+    return max(step, 1) if eps else 0
 
 
 def _scalars(prefix: str, metrics: Metrics) -> Iterator[Point]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,16 @@ EXPERIMENT = "robustcnn"
 STRENGTH = "mlflow.robustcnn.strength"
 """How far the evaluation went that the headline is of; MLflow's pages show no tag of this beginning."""
 NOTE = "mlflow.note.content"
+FINGERPRINT = "evaluated.fingerprint"
+IN_A_BALL = (
+    "robust/linf_",
+    "robust/l2_",
+    "robust/l1_",
+    "interval/robust_linf",
+    "interval/robust_l2",
+    "interval/robust_l1",
+)
+"""Of a ball's robust accuracy only the lowest stands, whoever found it."""
 
 
 class SpooledTracker(Tracker):
@@ -57,6 +68,9 @@ class SpooledTracker(Tracker):
         self._strongest: list[float] = max(
             (json.loads(r.tags[STRENGTH]) for r in before if STRENGTH in r.tags), default=[]
         )
+        self._told: dict[tuple[str, str], float] = {}
+        for record in before:
+            self._note_lowest(record.tags.get(FINGERPRINT, ""), record.points if record.what == "report" else ())
         known = any(record.opening for record in before)
         self._outbox = Outbox(self.folder, say=say)
         opening = None if known else _opening(self.folder, experiment)
@@ -106,9 +120,20 @@ class SpooledTracker(Tracker):
         else:
             # A weaker evaluation says nothing against a stronger one.
             tags = {key: value for key, value in tags.items() if key.startswith("evaluated.")}
+        points = tuple(each for each in points if not self._is_higher(report.fingerprint, each))
+        self._note_lowest(report.fingerprint, points)
         profile = json.dumps({"num_rows": report.count})
         used = Data(name=report.data, digest=report.fingerprint, context="evaluation", profile=profile)
         self._put(Record(what="report", points=points, tags=tag_texts(tags), data=used))
+
+    def _is_higher(self, examples: str, point: Point) -> bool:
+        """Whether another evaluation of the same examples found less of a ball's robust accuracy."""
+        return point.value > self._told.get((examples, point.key), math.inf)
+
+    def _note_lowest(self, examples: str, points: Iterable[Point]) -> None:
+        for point in points:
+            if point.key.startswith(IN_A_BALL):
+                self._told[examples, point.key] = min(point.value, self._told.get((examples, point.key), math.inf))
 
     def note(self, text: str) -> None:
         self._put(Record(what="tags", tags={NOTE: text}))

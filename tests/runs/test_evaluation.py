@@ -12,7 +12,7 @@ from torch import nn
 from robustcnn.cli.main import main
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.runs.evaluate_config import EvaluateConfig, plan_of
-from robustcnn.runs.evaluations import latest, read_report
+from robustcnn.runs.evaluations import latest, read_report, strongest
 from robustcnn.runs.find_model import find
 from robustcnn.tracking import read_place
 
@@ -43,6 +43,32 @@ def test_a_run_is_evaluated_reported_and_compared(run: Path, capsys: pytest.Capt
     assert "</html>" in (folder / "report.html").read_text()
     assert main(["compare", "mine"]) == 0
     assert "mine" in Path("mlruns/comparison/report.csv").read_text()
+
+
+def test_the_lowest_figure_of_a_runs_evaluations_is_its_headline(run: Path) -> None:
+    strong = [
+        "--attacks",
+        "pgd(steps=20)",
+        "--count",
+        "40",
+        "--eps",
+        "0.1",
+        "--threads",
+        "1",
+        "--no-track",
+        "--no-checks",
+    ]
+    weak = ["--attacks", "noise", *strong[2:]]
+    assert main(["evaluate", "mine", *strong]) == 0
+    found = latest(run)
+    assert found is not None
+    assert main(["evaluate", "mine", *weak]) == 0
+    assert latest(run) != found
+    report = strongest(run).report
+    assert report is not None
+    assert report.threats == read_report(found).threats
+    assert report.made_by["lowest in linf 0.1"] == found.name
+    assert strongest(run).accuracy == report.clean.accuracy
 
 
 def test_the_same_command_again_gives_the_same_report(run: Path) -> None:

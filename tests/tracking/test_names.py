@@ -191,7 +191,15 @@ def test_words_of_the_report_become_tags() -> None:
 
 @pytest.mark.parametrize(
     ("norm", "eps", "name", "step"),
-    [("linf", 8 / 255, "8", 8), ("linf", 0.3, "0.3", 76), ("l2", 0.5, "l2_0.5", 500), ("l1", 12.0, "l1_12", 12_000)],
+    [
+        ("linf", 8 / 255, "8", 8),
+        ("linf", 0.3, "0.3", 76),
+        ("linf", 0.2, "0.2", 51),
+        ("linf", 0.3 / 255, "0.00117647", 1),
+        ("linf", 0.0, "0", 0),
+        ("l2", 0.5, "l2_0.5", 500),
+        ("l1", 12.0, "l1_12", 12_000),
+    ],
 )
 def test_labels_and_steps(norm: str, eps: float, name: str, step: int) -> None:
     assert (label(norm, eps), step_of(norm, eps)) == (name, step)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tracked import epoch, life, report
 
+from robustcnn.core.results import Share
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.tracking import NullTracker, Place, SpooledTracker, outbox
+from robustcnn.tracking.names import label
 from robustcnn.tracking.place import write_place
 from robustcnn.tracking.records import Record
 from robustcnn.tracking.spool import SPOOL, Spool
@@ -151,3 +154,19 @@ def test_nobody_need_listen(tmp_path: Path) -> None:
     with NullTracker() as tracker:
         life(tracker)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_weaker_evaluation_of_the_same_examples_raises_no_ball(tmp_path: Path) -> None:
+    strong = report()
+    first = strong.threats[0]
+    weak = replace(strong, threats=(replace(first, robust=Share.of(first.robust.count, first.robust.count)),))
+    for each in (strong, weak):
+        said_to(tmp_path)[0].report(each)
+    key = (
+        f"robust/{label(first.norm, first.eps)}" if first.norm != "linf" else f"robust/linf_{label('linf', first.eps)}"
+    )
+    spoken = [[point.value for point in record.points if point.key == key] for record in told(tmp_path, "report")]
+    assert spoken == [[first.robust.value], []]
+    # Other examples are another matter.
+    said_to(tmp_path)[0].report(replace(weak, fingerprint="0" * 16))
+    assert [point.value for point in told(tmp_path, "report")[2].points if point.key == key] == [1.0]
