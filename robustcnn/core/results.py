@@ -224,6 +224,8 @@ class Finding:
     """What was measured, as far as one number says it."""
     says: str
     """One sentence: what was seen, and what to do about it when it is not a pass."""
+    profile: tuple[tuple[float, float, float], ...] = ()
+    """Share of the way, and the margin there, towards the white box's image and a rival's, of one example."""
     passes: int = field(default=0, compare=False)
     """Pictures that the model was shown for it."""
     seconds: float = field(default=0.0, compare=False)

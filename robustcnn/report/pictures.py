@@ -23,6 +23,13 @@ def pictures(entries: Sequence[Entry]) -> list[Markup]:
         ),
         *_one_each(
             entries,
+            "What the attacks missed",
+            "One example: the margin by which the model is wrong (above 0) or right, on the way to where the attack in "
+            "question ended, and to where a rival of the checklist did; 1 is the image that each of them found.",
+            _missed,
+        ),
+        *_one_each(
+            entries,
             "Adversarial examples",
             "Beside each row its true class; blue answers are right, orange ones wrong. The change is amplified.",
             lambda entry: plots.gallery(entry.gallery) if entry.gallery else None,
@@ -37,6 +44,18 @@ def pictures(entries: Sequence[Entry]) -> list[Markup]:
         ),
         *_transfer(entries),
     ]
+
+
+def _missed(entry: Entry) -> plots.Figure | None:
+    """The worst finding: nothing where no rival broke more."""
+    known = [each.profile for each in entry.report.findings if each.profile] if entry.report else []
+    if not known:
+        return None
+    ways = {
+        "the attack": [(way, white) for way, white, _ in known[0]],
+        "a rival": [(way, rival) for way, _, rival in known[0]],
+    }
+    return plots.lines(ways, across="share of the way", up="margin")
 
 
 def _curves(entries: Sequence[Entry]) -> list[Markup]:

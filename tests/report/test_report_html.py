@@ -106,9 +106,16 @@ def test_text_that_looks_like_markup_stays_text() -> None:
     )
     outline = Outline(page([Entry(name=bad, report=report, config=(bad,))], title=bad))
     assert "script" not in outline.tags
-    # Title twice; name in card, findings, head of the numbers and origin; check in card, and twice in its table, sentence; model,
-    # data and made_by (both sides); config.
+    # Title twice; name in card, findings, head of the numbers and origin; check in card, and twice in its table,
+    # sentence; model, data and made_by (both sides); config.
     assert outline.text.count(bad) == 2 + 4 + 4 + 4 + 1
+
+
+def test_what_the_attacks_missed_is_drawn_where_something_was() -> None:
+    missed = Finding(check="c", verdict="fail", figure=3.0, says="s", profile=((0.0, -2.0, -2.0), (1.0, -1.0, 1.0)))
+    for findings, shown in (((missed,), 1), ((), 0)):
+        report = replace(make_report("m", findings=findings), threats=(), smallest=(), corruptions=())
+        assert page([Entry(name="m", report=report)]).count("<h2>What the attacks missed</h2>") == shown
 
 
 def test_a_hostile_class_name_and_title_are_harmless_on_the_whole_page(page_text: str) -> None:

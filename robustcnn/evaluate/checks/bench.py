@@ -173,6 +173,11 @@ class Bench:
         found = self._attack(attack, self.data.subset(rows), self.view, threat)
         return Share.of(int(self._judge(found, rows, threat).sum()), len(rows))
 
+    def margins(self, images: Tensor, label: Tensor) -> Tensor:
+        """Of pictures of one label: above 0 where the model is wrong."""
+        labels = label.expand(len(images))
+        return margin(self._logits(replace(self.data, images=images, labels=labels)), labels).nan_to_num(nan=0.0)
+
     def judge(self, images: Tensor, rows: Tensor) -> Tensor:
         """Which of these rows stand when shown so."""
         return self._judge(images, rows)

@@ -181,7 +181,7 @@ def hidden(bench: Bench) -> Finding:
     """All that any rival broke on top: by how much, at least, the white box's figure is too good."""
     count = OnTop(hits=len(bench.ledger.found), count=len(bench.data))
     verdict, alone = count.by_more_of_it, type(bench.white_box).__name__
-    return finding(
+    found = finding(
         "points too good",
         f"{bench.name} leave {len(bench.robust)} of {len(bench.data)} standing, and all rivals together "
         f"{len(bench.robust) - count.hits}: the figure is {count} too good, at least ({alone} alone, one start: "
@@ -190,6 +190,24 @@ def hidden(bench: Bench) -> Finding:
         trouble=None if verdict == "pass" else verdict,
         cure="the other findings say which kind of attack found them; report the worst case with it",
     )
+    return replace(found, profile=_profile(bench)) if count.hits else found
+
+
+STRETCH = 21
+"""Points at which the margin is looked at, up to half as far again as the rival's image."""
+
+
+def _profile(bench: Bench) -> tuple[tuple[float, float, float], ...]:
+    """The margin of one example that only a rival broke, on the way to the white box's image and to the rival's."""
+    row, (_, found) = next(iter(bench.ledger.found.items()))
+    one = bench.data.subset(torch.tensor([row]))
+    ended = bench.attacked[bench.right == row]
+    ways = torch.linspace(0, 1.5, STRETCH, device=one.images.device)
+    margins = [
+        bench.margins(torch.lerp(one.images, end, ways.view(-1, 1, 1, 1)).clamp(*bench.threat.bounds), one.labels)
+        for end in (ended, found[None])
+    ]
+    return tuple(zip(ways.tolist(), *(each.tolist() for each in margins), strict=True))
 
 
 def unbounded(bench: Bench) -> Finding:

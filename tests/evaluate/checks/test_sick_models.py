@@ -127,6 +127,10 @@ def test_what_all_rivals_find_together_is_the_estimate_of_what_is_hidden() -> No
     assert found.verdict == "fail"
     assert found.figure == pytest.approx(100 * len(weak.ledger.found) / 40)
     assert "points [" in found.says
+    (start, *_), end = found.profile[0], next(each for each in found.profile if each[0] >= 1)
+    assert start == 0
+    assert found.profile[0][1] == found.profile[0][2] < 0, "right, wherever the way leads"
+    assert end[1] < 0 < end[2], "wrong where the rival ended, and there alone"
     assert hidden(bench(steps=40)).verdict == "pass"
 
 
