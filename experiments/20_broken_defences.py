@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +25,7 @@ from robustcnn.core.results import VERDICTS, Finding
 from robustcnn.core.runtime import seeded
 from robustcnn.evaluate import run_checks
 
+Make = Callable[[], nn.Module]
 HEAD = ("model", "verdict", "white box leaves", "points too good", "a knowing attack", "not passed", "CPU s")
 
 
@@ -32,14 +35,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="examples of each")
     parser.add_argument("--only", default="", help="broken or healthy, or a part of a name")
     parser.add_argument("--first", type=int, default=0, help="so many defences, and networks, alone; 0 for all")
-    args = read(parser, networks=Path("mlruns/healthy-quick"), count=20, first=2)
+    args = read(parser, networks=Path("mlruns/healthy-quick"), count=12, first=1)
     fields = (Field(name="digits", eps=0.1, limit=None, epochs=4),) if args.quick else FIELDS
     rows = _Rows(args.networks / "rows.json")
     say_machine(f"seed 0, {args.count} examples of each")
     table_head(*HEAD)
-    for name, model, test, field in _models(args, fields):
+    for name, make, test, field in _models(args, fields):
         if args.only in name:
-            table_row(*rows.get(f"{name} {args.count}", lambda: _row(name, model, test, field, args.count)))  # noqa: B023
+            work = partial(_row, name, make, test, field, args.count)
+            table_row(*rows.get(f"{name} {args.count}", work))
     print(f"\n{rows.summary()}")
 
 
@@ -47,16 +51,17 @@ def _models(args: object, fields: tuple[Field, ...]) -> object:
     few = args.first or None
     train, validation, test = fields[0].parts()
     plain = healthy(fields[0], "smallcnn", 0.25, "plain", args.networks)
-    for name, model in list(defended(plain, train, validation, args.networks).items())[:few]:
-        yield f"broken: {name}", model, test, fields[0]
+    for name, make in list(defended(plain, train, validation, args.networks).items())[:few]:
+        yield f"broken: {name}", make, test, fields[0]
     for field in fields:
         test = field.parts()[2]
         for architecture, width, kind in KINDS[:few]:
-            model = healthy(field, architecture, width, kind, args.networks)
-            yield f"healthy: {field.name} {architecture} {kind}", model, test, field
+            make = partial(healthy, field, architecture, width, kind, args.networks)
+            yield f"healthy: {field.name} {architecture} {kind}", make, test, field
 
 
-def _row(name: str, model: nn.Module, test: ResidentDataset, field: Field, count: int) -> list[str]:
+def _row(name: str, make: Make, test: ResidentDataset, field: Field, count: int) -> list[str]:
+    model = make().eval()
     start = time.process_time()
     findings = run_checks(model, test, field.threat, count=count)
     spent = time.process_time() - start

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -208,21 +209,29 @@ def _median(images: Tensor) -> Tensor:
     return windows.flatten(4).median(4).values
 
 
-def defended(net: nn.Module, train: ResidentDataset, validation: ResidentDataset, folder: Path) -> dict[str, nn.Module]:
-    """All of them by name; those that have to be trained come from a checkpoint where there is one."""
-    models: dict[str, nn.Module] = {name: Wrapped(net, before=change) for name, change in BEFORE.items()}
-    models |= {name: Wrapped(net, after=change) for name, change in AFTER.items()}
-    models |= {
-        "detector": Detecting(net),
-        "off-grid detector": OffGrid(net),
-        "keeps state": Forgetful(net),
-        "company": InCompany(net),
-        "prototypes": Prototypes(net, train),
-        "k winners": _winners(train, validation, folder),
-        "stairs": _stepped(net),
-        "distilled": _distilled(train, validation, folder),
+def defended(
+    net: nn.Module, train: ResidentDataset, validation: ResidentDataset, folder: Path
+) -> dict[str, Callable[[], nn.Module]]:
+    """How to make each of them, by name; those that have to be trained come from a file where there is one."""
+    makers: dict[str, Callable[[], nn.Module]] = {
+        name: partial(Wrapped, net, before=change) for name, change in BEFORE.items()
     }
-    return {name: model.eval() for name, model in models.items()}
+    makers |= {name: partial(Wrapped, net, after=change) for name, change in AFTER.items()}
+    makers |= {name: partial(kind, net) for name, kind in KINDS.items()}
+    return makers | {
+        "prototypes": partial(Prototypes, net, train),
+        "stairs": partial(_stepped, net),
+        "k winners": partial(_winners, train, validation, folder),
+        "distilled": partial(_distilled, train, validation, folder),
+    }
+
+
+KINDS: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "detector": Detecting,
+    "off-grid detector": OffGrid,
+    "keeps state": Forgetful,
+    "company": InCompany,
+}
 
 
 def _replaced(net: nn.Module, kind: Callable[[], nn.Module]) -> nn.Module:
