@@ -29,7 +29,7 @@ def _linf(eps: float) -> ThreatModel:
 
 CERTIFIED: dict[str, tuple[str, TrainConfig]] = {
     "digits-ibp-quick": (
-        "interval bounds on the embedded digits against linf 0.1: what is proven and what stands nearly meet",
+        "interval bounds on the embedded digits against linf 0.1: a minute or two",
         _proven("digits", Ibp(threat=_linf(0.1), warmup=0.5), epochs=60, batch_size=32),
     ),
     "mnist-ibp": (
