@@ -136,6 +136,8 @@ class Prover:
     ) -> Tensor:
         """Of some of the images; each in a ball of its own `eps` where that is given."""
         _check_method(method)
+        if not len(rows):
+            return self.images.new_empty(0, self.classes, dtype=PROOF)
         labels = self.labels[rows]
         region = Region.of(self.images[rows], self.threat if threat is None else threat, PROOF, eps)
         # What overflowed proves nothing.

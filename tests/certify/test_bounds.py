@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustcnn.certify import NoLowerBound, bounds, certified
+from robustcnn.certify import NoLowerBound, bounds, certified, radii
 from robustcnn.certify.margins import METHODS, Method
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
@@ -78,6 +78,15 @@ def test_certified_says_where_all_bounds_are_above_zero(method: Method) -> None:
     proven = certified(model, images, labels, threat, method=method, batch_size=7)
     assert torch.equal(proven, (bounds(model, images, labels, threat, method=method) > 0).all(1))
     assert 0 < int(proven.sum()) < 40
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_is_left_for_dearer_methods_where_cheap_ones_prove_all(method: Method) -> None:
+    model = Linear()
+    labels = model(IMAGES).argmax(1)
+    threat = ThreatModel(eps=1e-5)
+    assert certified(model, IMAGES, labels, threat, method=method).all()
+    assert (radii(model, IMAGES, labels, threat, method=method, rounds=3) == threat.eps).all()
 
 
 def test_a_mistake_is_never_proven() -> None:
