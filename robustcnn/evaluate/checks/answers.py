@@ -96,7 +96,8 @@ def logits(model: nn.Module, data: ResidentDataset) -> Finding:
         "scores are logits",
         f"the scores of {probabilities.hits} of {probabilities.count} images are probabilities",
         figure=probabilities.value,
-        trouble="fail" if probabilities.hits == probabilities.count else None,
+        # Nobody climbs the scores of a black box.
+        trouble="fail" if probabilities.hits == probabilities.count and black_box_in(model) is None else None,
         cure="their slope rounds away where the model is sure of itself, and so does any loss built on them; "
         "let it return what goes into the softmax",
     )
