@@ -10,12 +10,12 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint mutants sbom notebooks format clean
+.PHONY: help demo test check lint mutants sbom notebooks format clean docs picture wheel
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
-demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (about two minutes after set-up)
+demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (under two minutes after set-up)
 	$(BIN)/robustcnn demo
 
 test: $(SETUP) ## all tests, on all cores
@@ -42,6 +42,17 @@ sbom: $(SETUP) ## what is installed (CycloneDX, with a digest beside it) and wha
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
 	$(BIN)/jupytext --quiet --sync notebooks/*.py
 	$(BIN)/jupyter nbconvert --execute --to html --output-dir mlruns/notebooks notebooks/*.ipynb
+
+docs: $(SETUP) ## the documentation as a site, in site/, without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+picture: $(SETUP) ## train, attack and draw the README's picture anew
+	$(BIN)/robustcnn demo --runs mlruns/picture/checkpoints --out mlruns/picture/comparison
+	$(BIN)/python docs/picture.py mlruns/picture/checkpoints plain regularised adversarial
+
+wheel: $(SETUP) ## wheel and source distribution, in dist/, checked
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
 
 format: $(SETUP) ## rewrite the sources in house format
 	$(BIN)/ruff format .

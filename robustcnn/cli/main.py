@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustcnn.cli import trouble
+from robustcnn.cli.colour import bold, coloured
 from robustcnn.cli.process import Stopped, plain_warnings, terminating
 
 # Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
@@ -24,9 +25,14 @@ class Verb:
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; gives the exit status: 2 for a user's mistake, 1 for a run that failed."""
     arguments, traced = trouble.asked(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
+        print(_welcome())
+        return 0
+    if arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
+    if arguments[0] == "--version":
+        arguments = ["version"]
     try:
         with terminating(), plain_warnings():
             _verb(arguments[0]).run(arguments[1:])
@@ -50,20 +56,36 @@ def _verb(name: str) -> Verb:
 def _overview() -> str:
     verbs = "\n".join(f"  {name:<10} {verb.says}" for name, verb in VERBS.items())
     return (
-        "robustcnn: how robust is this CNN, and can I trust the number?\n\n"
-        f"usage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}\n\n"
+        f"{TITLE}\n\nusage: robustcnn VERB [OPTIONS]        robustcnn VERB --help explains the options\n\n{verbs}\n\n"
         "--traceback, or ROBUSTCNN_TRACEBACK=1, shows where in the source something went wrong"
     )
 
 
+def _welcome() -> str:
+    """What a newcomer needs."""
+    rows = [(f"robustcnn {line}", says) for line, says in FIRST]
+    width = max(len(line) for line, _ in rows)
+    commands = "\n".join(f"  {bold(f'{line:<{width}}')}   {says}" for line, says in rows)
+    return f"{TITLE}\n\n{commands}\n\nrobustcnn --help lists all verbs; robustcnn VERB --help explains one."
+
+
 def _say(line: str) -> None:
-    print(line, flush=True)
+    print(coloured(line), flush=True)
 
 
 def _version(_: list[str]) -> None:
     from robustcnn import __version__
 
     print(__version__)
+
+
+def _completion(arguments: list[str]) -> None:
+    from robustcnn.cli.completion import script
+    from robustcnn.cli.options import Problem
+
+    if len(arguments) != 1:
+        raise Problem("completion wants one shell: bash, zsh or fish")
+    print(script(arguments[0], list(VERBS)), end="")
 
 
 def _train(arguments: list[str]) -> None:
@@ -197,8 +219,16 @@ def _attack(arguments: list[str]) -> None:
     attack_verb(*_named(arguments), say=_say)
 
 
+TITLE = "robustcnn: how robust is this CNN, and can I trust the number?"
+FIRST = (
+    ("demo", "train, attack and compare five small CNNs, in under two minutes"),
+    ("train digits-quick --name mine", "a CNN of your own, on embedded digits"),
+    ("evaluate mine --suite quick", "attack it, check the measurement, write a report"),
+    ("ui", "all runs in MLflow"),
+)
+"""The four commands that a newcomer needs."""
 VERBS = {
-    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about two minutes"),
+    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in under two minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
     "sweep": Verb(run=_sweep, says="search for good settings: many trainings, several processes or machines"),
@@ -210,5 +240,6 @@ VERBS = {
     "sync": Verb(run=_sync, says="upload what MLflow missed while it could not be reached"),
     "data": Verb(run=_data, says="list the data sets, say which are here, look into one"),
     "describe": Verb(run=_describe, says="a model layer by layer: sizes, receptive fields, parameters, operations"),
+    "completion": Verb(run=_completion, says="print what bash, zsh or fish need to complete verbs and options"),
     "version": Verb(run=_version, says="print the version"),
 }

@@ -8,7 +8,7 @@ audited/linf_8, broken_linf_8     AutoAttack's, estimated, and the part it broke
 curve/worst_linf                  robust accuracy; step = eps in 1/255 for linf, in 1/1000 for l2 and l1
 curve/pgd_steps_40_linf           the same, this attack alone
 curve/certified_linf              proven robust accuracy, on the same axis
-certified_acc_8, undecided_8      in the ball of eps 8/255: proven, and neither proven nor broken
+certified/linf_8                  proven in the ball of eps 8/255; undecided_linf_8 is neither proven nor broken
 eps/linf                          eps itself at these steps: the axis of a chart
 corruption/fog                    step = severity
 check/NAME                        0 pass, 1 warn, 2 fail
@@ -102,6 +102,8 @@ def headline_points(report: RobustnessReport, ball: Ball | None = None) -> tuple
     if told is not None:
         plain |= {"eps": told.eps, "robust_f1": told.worst.f1_macro, "robust_auc": told.worst.auc}
         shares["robust_accuracy"] = told.audit or told.robust
+        if proof := report.proof(told.norm, told.eps):
+            shares["certified_accuracy"] = proof.proven
     found = [Point(key=key, value=value) for key, value in plain.items() if value is not None]
     points = (*found, *(point for key, share in shares.items() for point in _with_interval(key, share)))
     # MLflow's tables show every digit there is.
@@ -172,9 +174,9 @@ def _threats(report: RobustnessReport) -> Iterator[Point]:
             yield from _with_interval(f"audited/{where}", threat.audit)
             yield Point(key=f"audited/broken_{where}", value=threat.audit.share)
     for proof in report.proofs:
-        name = label(proof.norm, proof.eps)
-        yield from _with_interval(f"certified_acc_{name}", proof.proven)
-        yield Point(key=f"undecided_{name}", value=proof.undecided / proof.proven.count)
+        where = f"linf_{label(proof.norm, proof.eps)}" if proof.norm == "linf" else label(proof.norm, proof.eps)
+        yield from _with_interval(f"certified/{where}", proof.proven)
+        yield Point(key=f"certified/undecided_{where}", value=proof.undecided / proof.proven.count)
     for smallest in report.smallest:
         if smallest.median is not None:
             yield Point(key=f"robust/median_smallest_{smallest.norm}", value=smallest.median)

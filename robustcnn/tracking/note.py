@@ -46,6 +46,8 @@ def _table(report: RobustnessReport) -> str:
         rows.append((f"robust, {ball}", threat.robust))
         if threat.audit:
             rows.append((f"robust, {ball}, {threat.audit.says}", threat.audit))
+        if proof := report.proof(threat.norm, threat.eps):
+            rows.append((f"proven, {ball}", proof.proven))
     lines = [f"| {name} | {_percent(share)} |" for name, share in rows]
     return "\n".join(
         [f"| accuracy of {report.count:,} examples of {report.data} | 95 % interval |", "|---|---|", *lines]

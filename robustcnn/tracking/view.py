@@ -18,7 +18,20 @@ TAG = f"mlflow.sharedViewState.{VIEW}"
 METRICS = ("robust_accuracy", "accuracy", "certified_accuracy", "eps", "verdict", "seconds")
 COLUMNS = (*(f"metrics.`{key}`" for key in METRICS), "tags.`group`")
 SECTIONS = {"headline": "Headline", "eps": "Robust accuracy over eps", "pictures": "Pictures", "training": "Training"}
-FOLDED = ("fit", "robust", "clean", "check", "curve", "corruption", "transfer", "interval", "gan", "Model metrics")
+FOLDED = (
+    "fit",
+    "robust",
+    "audited",
+    "certified",
+    "clean",
+    "check",
+    "curve",
+    "corruption",
+    "transfer",
+    "interval",
+    "gan",
+    "Model metrics",
+)
 """Families of metrics, folded up until somebody wants to look into them."""
 NO_RANGE = {"xMin": None, "xMax": None, "yMin": None, "yMax": None}
 

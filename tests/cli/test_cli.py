@@ -196,7 +196,7 @@ def test_help_on_an_objective_shows_its_options_and_names_the_others(capsys: pyt
 
 
 def test_the_overview_names_all_verbs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
+    assert main(["--help"]) == 0
     told = capsys.readouterr().out
     assert all(f"  {name} " in told for name in VERBS)
 

@@ -127,8 +127,8 @@ def test_the_report_shows_both_sides_everywhere() -> None:
     assert report.proofs[1].says in html
     assert "both sides" in html
     points = {(point.key, point.step): point.value for point in report_points(report)}
-    assert points["certified_acc_8", 0] == points["curve/certified_linf", 8] == report.proofs[1].proven.value
-    assert points["undecided_8", 0] == report.proofs[1].undecided / 80
+    assert points["certified/linf_8", 0] == points["curve/certified_linf", 8] == report.proofs[1].proven.value
+    assert points["certified/undecided_linf_8", 0] == report.proofs[1].undecided / 80
 
 
 def test_radii_of_a_linear_model_are_the_distances_to_its_boundary() -> None:
