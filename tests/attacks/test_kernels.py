@@ -1,0 +1,61 @@
+"""How many kernels a step launches beside the model's own, counted on a linear model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from kernels import Counting, LinearModel
+
+from robustcnn.attacks import APGD, FAB, PGD, Square
+from robustcnn.attacks.base import Guarded, input_gradient
+from robustcnn.core.norms import sorted_root
+from robustcnn.core.runtime import seeded
+from robustcnn.core.threat import ThreatModel
+
+EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2}
+"""So small that nobody falls: all steps are alike."""
+Make = Callable[[int], Guarded]
+CASES: list[tuple[str, Make, str, int]] = [
+    ("PGD", lambda steps: PGD(steps=steps), "linf", 15),
+    ("PGD", lambda steps: PGD(steps=steps), "l2", 65),
+    ("PGD", lambda steps: PGD(steps=steps), "l1", 85),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 30),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 130),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 125),
+    ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 110),
+    ("Square", lambda queries: Square(queries=queries), "linf", 27),
+    ("Square", lambda queries: Square(queries=queries), "l2", 145),
+]
+
+
+@pytest.fixture(autouse=True)
+def sorting() -> Iterator[None]:
+    """Projections go the way of devices that sort: the same kernels in every step."""
+    kinds = set(sorted_root.SEARCHED)
+    sorted_root.SEARCHED.clear()
+    yield
+    sorted_root.SEARCHED.update(kinds)
+
+
+def kernels(attack: Guarded, norm: str) -> int:
+    model, images = LinearModel(3 * 8 * 8), torch.rand(16, 3, 8, 8, generator=seeded(0))
+    labels = model(images).argmax(1)
+    with Counting() as counting:
+        attack(model, images, labels, ThreatModel(norm=norm, eps=EPS[norm]), generator=seeded(0))
+    return counting.total
+
+
+def own() -> int:
+    """The model's: forward, and the gradient of a sum of its logits, by way of the function that all attacks use."""
+    model, images = LinearModel(3 * 8 * 8), torch.rand(16, 3, 8, 8)
+    with Counting() as counting, torch.no_grad():
+        input_gradient(model, images, lambda logits, _: (logits[:, 0], logits.detach()))
+    return counting.total - counting.kernels["nan_to_num"]
+
+
+@pytest.mark.parametrize(("name", "make", "norm", "most"), CASES, ids=[f"{name}-{norm}" for name, _, norm, _ in CASES])
+def test_a_step_launches_few_kernels_beside_the_model(name: str, make: Make, norm: str, most: int) -> None:
+    a_step = (kernels(make(48), norm) - kernels(make(16), norm)) / 32
+    assert a_step - (1 if name == "Square" else own()) <= most
