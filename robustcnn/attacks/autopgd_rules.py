@@ -66,8 +66,8 @@ class Run:
 class DenseRun(Run):
     """Steps with momentum, halved when they stop to pay: linf and l2."""
 
-    gains: Tensor
-    """Steps since the last checkpoint that raised the loss."""
+    losses: list[Tensor]
+    """From the last checkpoint on; compared with each other at the next one only, all at once."""
     halved: Tensor
     """Whether the last checkpoint halved the stride."""
     best_then: Tensor
@@ -87,7 +87,7 @@ class DenseRun(Run):
         beginning = _beginning(origin, start, slope, threat, score, stride=2)
         return cls(
             **beginning,
-            gains=torch.zeros_like(slope.loss),
+            losses=[slope.loss],
             # As if halved just now: at the first checkpoint the gains alone decide.
             halved=torch.ones_like(slope.loss, dtype=torch.bool),
             best_then=beginning["best_loss"],
@@ -103,7 +103,7 @@ class DenseRun(Run):
         return self.project(mixed)
 
     def arrive(self, images: Tensor, slope: Slope, score: Tensor | None = None) -> None:
-        self.gains = self.gains + (slope.loss > self.loss)
+        self.losses.append(slope.loss)
         Run.arrive(self, images, slope, score)
 
     def review(self, *, steps: int, rho: float) -> None:
@@ -111,8 +111,19 @@ class DenseRun(Run):
         stuck = ~self.halved & (self.best_loss <= self.best_then)
         self.halved = stuck | (self.gains <= rho * steps)
         self.stride = torch.where(self.halved, self.stride / 2, self.stride)
-        self.best_then, self.gains = self.best_loss, torch.zeros_like(self.gains)
+        self.best_then = self.best_loss
         self.go_back(self.halved)
+        self.losses = [self.loss]
+
+    @property
+    def gains(self) -> Tensor:
+        """Steps since the last checkpoint that raised the loss (N,)."""
+        losses = torch.stack(self.losses)
+        return (losses[1:] > losses[:-1]).sum(0)
+
+    def keep(self, rows: Tensor) -> None:
+        self.losses = [losses[rows] for losses in self.losses]
+        Run.keep(self, rows)
 
     @staticmethod
     def checkpoints(steps: int) -> list[int]:

@@ -46,10 +46,10 @@ def test_a_step_is_halved_after_too_few_gains_or_no_new_best_and_not_otherwise()
     # Nothing new for anyone: the first is stuck with an unchanged stride, the others' has just been changed.
     for _ in range(2):
         run.arrive(HALF, slope([4.0, 2, 0]))
-    run.gains = torch.full((3,), 2.0)
+    run.losses = [torch.full((3,), loss) for loss in (0.0, 1.0, 2.0)]
     run.review(steps=2, rho=0.75)
     assert run.stride.tolist() == pytest.approx([0.1, 0.1, 0.1])
-    run.gains = torch.full((3,), 2.0)
+    run.losses = [torch.full((3,), loss) for loss in (0.0, 1.0, 2.0)]
     run.review(steps=2, rho=0.75)
     assert run.stride.tolist() == pytest.approx([0.1, 0.05, 0.05])
 
