@@ -10,10 +10,10 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint mutants sbom notebooks format clean docs picture wheel
+.PHONY: help demo test check lint mutants sbom bench-gpu notebooks format clean docs picture wheel
 
 help: ## list the verbs
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (under two minutes after set-up)
 	$(BIN)/robustcnn demo
@@ -38,6 +38,9 @@ sbom: $(SETUP) ## what is installed (CycloneDX, with a digest beside it) and wha
 	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o mlruns/sbom/robustcnn.cdx.json $(BIN)/python
 	cd mlruns/sbom && sha256sum robustcnn.cdx.json > robustcnn.cdx.json.sha256
 	-$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip > mlruns/sbom/audit.txt
+
+bench-gpu: $(SETUP) ## how fast gradient attacks run on the first GPU, and how near to its limit (five minutes)
+	$(BIN)/python experiments/bench_gpu.py
 
 notebooks: $(SETUP) ## run the notebooks and write them as pages to mlruns/notebooks
 	$(BIN)/jupytext --quiet --sync notebooks/*.py
