@@ -103,7 +103,9 @@ def test_a_wrong_magic_number_says_expected_and_found_bytes(raw: Path, content: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip at all", gzip.compress(idx(np.zeros(999, np.uint8)))[:-9], gzip.compress(b"y")[:12]]
+    "content",
+    [b"no gzip at all", gzip.compress(idx(np.zeros(999, np.uint8)))[:-9], gzip.compress(b"y")[:12]],
+    ids=["no gzip", "cut near the end", "cut near the start"],
 )
 def test_a_corrupt_gzip_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.gz").write_bytes(content)
