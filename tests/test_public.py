@@ -15,7 +15,10 @@ import robustcnn
 ROOT = Path(__file__).parents[1]
 PUBLIC = {
     "robustcnn",
-    *(f"robustcnn.{room}" for room in ("attacks", "channel", "data", "defences", "evaluate", "models", "report")),
+    *(
+        f"robustcnn.{room}"
+        for room in ("attacks", "certify", "channel", "data", "defences", "evaluate", "models", "report")
+    ),
     *(f"robustcnn.{room}" for room in ("report.plots", "runs", "runs.attack_pictures", "train")),
 }
 """Where a reader of notebooks may look for names; all else is how they are made."""

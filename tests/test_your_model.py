@@ -1,4 +1,4 @@
-"""What the README says of models and data of one's own, line by line."""
+"""What the README and its page say of models and data of one's own, line by line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from robustcnn.core.runtime import seeded
 
 README = Path(__file__).parents[1] / "README.md"
 SECTION = re.search(r"## Your model, your data\n(.*?)\n## ", README.read_text(), re.DOTALL)[1]  # type: ignore[index]
-CODE = re.search(r"```python\n(.*?)```", SECTION, re.DOTALL)[1]  # type: ignore[index]
+PAGE = README.parent / "docs" / "your-model.md"
+CODE = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[1]  # type: ignore[index]
 COMMANDS = [line.strip().split("    ")[0] for line in SECTION.splitlines() if line.startswith("    robustcnn ")]
 MODULE = """
 from torch import nn

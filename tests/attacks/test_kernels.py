@@ -21,7 +21,7 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("PGD", lambda steps: PGD(steps=steps), "linf", 15),
     ("PGD", lambda steps: PGD(steps=steps), "l2", 65),
     ("PGD", lambda steps: PGD(steps=steps), "l1", 85),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 28),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 29),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 130),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 125),
     ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 110),

@@ -213,7 +213,7 @@ def test_the_judge_looks_in_float32_whatever_the_search_does(data: ResidentDatas
 def test_the_report_says_what_it_is_about_and_survives_json(data: ResidentDataset) -> None:
     report = evaluate(Linear(), data, [STEEPEST], balls("l2"), name="line", seed=5)
     assert (report.model, report.data, report.fingerprint, report.count) == ("line", "grey", data.fingerprint, 80)
-    assert report.made_by.keys() == {"robustcnn", "torch", "device", "precision", "seed"}
+    assert report.made_by.keys() == {"robustcnn", "torch", "device", "precision", "float32", "seed"}
     assert report.made_by["seed"] == "5"
     assert from_plain(RobustnessReport, json.loads(json.dumps(to_plain(report)))) == report
 

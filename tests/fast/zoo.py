@@ -20,7 +20,7 @@ halonet26t repvgg_a0 cait_xxs24_224 coat_tiny convit_tiny convmixer_768_32 convn
 cs3darknet_s davit_tiny deit_tiny_patch16_224 densenet121 dla34 dpn48b edgenext_xx_small efficientformer_l1
 efficientformerv2_s0 efficientnet_lite0 efficientvit_b0 efficientvit_m0 fasternet_t0 fastvit_t8 focalnet_tiny_srf
 gcvit_xxtiny ghostnet_050 hardcorenas_a hgnetv2_b0 hrnet_w18_small inception_next_atto inception_v3 inception_v4
-levit_128s mambaout_femto maxvit_pico_rw_256 poolformer_s12 mixer_s32_224 mobilenetv3_small_050 mobilevit_xxs
+mambaout_femto maxvit_pico_rw_256 poolformer_s12 mixer_s32_224 mobilenetv3_small_050 mobilevit_xxs
 mvitv2_tiny nf_regnet_b0 nest_tiny nextvit_small pit_ti_224 pvt_v2_b0 rdnet_tiny regnetx_002 repghostnet_050
 repvit_m0_9 res2net50_14w_8s resnest14d resnet10t resnetv2_18 rexnet_100 selecsls42 legacy_seresnet18 sequencer2d_s
 shvit_s1 skresnet18 starnet_s1 swiftformer_xs swin_s3_tiny_224 swinv2_cr_tiny_224 tiny_vit_5m_224 tnt_s_patch16_224
@@ -32,7 +32,7 @@ FAMILIES = tuple(_FAMILIES.split())
 FEW = (
     *("torchvision:resnet18", "torchvision:densenet121", "torchvision:googlenet", "torchvision:mobilenet_v3_small"),
     *("torchvision:shufflenet_v2_x0_5", "torchvision:squeezenet1_1", "torchvision:vit_b_32", "torchvision:swin_t"),
-    *("timm:convnext_atto", "timm:repvgg_a0", "timm:levit_128s", "timm:nf_regnet_b0"),
+    *("timm:convnext_atto", "timm:repvgg_a0", "timm:nf_regnet_b0"),
 )
 """One of each way of building, for every day."""
 

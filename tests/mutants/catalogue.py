@@ -30,12 +30,12 @@ ATTACKS = [
         "for _ in range(1)]",
     ),
     Mutant("each ball of l1 starts anew", "attacks/autopgd.py", "if best is None else ball.project(best, origin)", ""),
-    Mutant("l1 searches the small ball only", "attacks/autopgd.py", "for factor in (3, 2)", "for factor in (1, 1)"),
+    Mutant("l1 searches the small ball only", "attacks/autopgd.py", "return [(3", "return [(1"),
     Mutant("restarts are ignored by AutoPGD", "attacks/autopgd.py", "yield from [None] * self.restarts", "yield None"),
     Mutant(
         "the best point's gradient is not restored",
         "attacks/autopgd_rules.py",
-        "self.gradient = torch.where(shaped, self.best_gradient, self.gradient)",
+        "self.gradient = pick(chosen, self.best_gradient, self.gradient)",
         "pass",
     ),
     Mutant("AutoPGD never goes back", "attacks/autopgd_rules.py", "self.go_back(self.halved)", "pass"),
@@ -45,15 +45,17 @@ ATTACKS = [
         "torch.where(self.halved, self.stride / 2, self.stride)",
         "self.stride",
     ),
-    Mutant("AutoPGD has no momentum", "attacks/autopgd_rules.py", "+ 0.25 * (self.current - self.previous)", ""),
-    Mutant("AutoPGD starts with half the stride", "attacks/autopgd_rules.py", "2 * threat.eps)", "threat.eps)"),
+    Mutant(
+        "AutoPGD has no momentum", "attacks/autopgd_rules.py", ".add_(self.current - self.previous, alpha=0.25)", ""
+    ),
+    Mutant("AutoPGD starts with half the stride", "attacks/autopgd_rules.py", "score, stride=2)", "score, stride=1)"),
     Mutant("checkpoints do not come closer", "attacks/autopgd_rules.py", "gap = max(gap - 3, 6)", "gap = 22"),
     Mutant("rho is not heeded", "attacks/autopgd_rules.py", "self.gains <= rho * steps", "self.gains <= 0 * steps"),
     Mutant(
         "a start that is no number stays",
         "attacks/autopgd_rules.py",
-        "(loss > self.best_loss) | self.best_loss.isnan()",
-        "loss > self.best_loss",
+        "torch.where(score.isnan(), -torch.inf, score)",
+        "score",
     ),
     Mutant("l1 steps never become sparser", "attacks/autopgd_rules.py", "(moved / 1.5).ceil()", "moved"),
     Mutant("l1 strides never shorten", "attacks/autopgd_rules.py", "(self.stride / 1.5)", "(self.stride / 1)"),
@@ -75,7 +77,7 @@ ATTACKS = [
     Mutant(
         "a farther find replaces a nearer one",
         "attacks/closest.py",
-        "return distance < self.distance",
+        "return distance < self._distance",
         "return distance > 0",
     ),
     Mutant("Square's schedule stands still", "attacks/square.py", "self.p_init * 0.5**halvings", "self.p_init"),
@@ -107,8 +109,8 @@ ATTACKS = [
     Mutant(
         "PGD does not come back into the ball",
         "attacks/ascent.py",
-        "current = threat.project(current, origin)",
-        "current = current.clamp(*threat.bounds)",
+        "current = threat.project(current + size * self.step_length(step) * uphill, origin)",
+        "current = (current + size * self.step_length(step) * uphill).clamp(*threat.bounds)",
     ),
     Mutant(
         "PGD's restarts stop after the first",
@@ -155,8 +157,8 @@ ATTACKS = [
     Mutant(
         "a later success replaces the first",
         "attacks/search_state.py",
-        "better = success & ~before",
-        "better = success",
+        "better = score > self.score",
+        "better = score > -1",
     ),
     Mutant(
         "DDN's radius stands still", "attacks/minimal.py", "torch.where(fooled, 1 - self.gamma, 1 + self.gamma)", "1"
@@ -183,8 +185,8 @@ ATTACKS = [
     Mutant(
         "bisection keeps the larger half",
         "attacks/bisection.py",
-        "halves += [(low, middle, fell), (middle, high, stood)]",
-        "halves += [(middle, high, fell), (middle, high, stood)]",
+        "torch.where(fell, low, middle), torch.where(fell, middle, high)",
+        "torch.where(fell, middle, low), torch.where(fell, high, middle)",
     ),
     Mutant(
         "a universal change differs by image",
