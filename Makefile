@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint mutants sbom bench-gpu notebooks format clean docs picture wheel
+.PHONY: help demo test check lint mutants soak sbom bench-gpu notebooks format clean docs picture wheel
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -29,6 +29,9 @@ lint: $(SETUP) ## format, lint, types, imports
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(SETUP) ## the tests that take an hour: every network of the zoo
+	$(BIN)/python -m pytest $(PARALLEL) -m soak
 
 mutants: $(SETUP) ## apply a hundred small mistakes, one at a time, and see which the tests notice (an hour)
 	$(BIN)/python tests/mutants/run.py

@@ -17,6 +17,15 @@ from robustcnn.data.resident import ResidentDataset, spec_of
 UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes an hour is left out unless it is asked for by its marker."""
+    if "soak" in config.getoption("-m"):
+        return
+    left = [item for item in items if item.get_closest_marker("soak")]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> Iterator[None]:
     """Tiny models are fastest on one thread, and much so when the machine is busy."""

@@ -17,7 +17,7 @@ EPS = 0.01
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in FEW else pytest.mark.slow) for name in sorted({*names(), *FEW})]
+    "name", [pytest.param(name, marks=[] if name in FEW else pytest.mark.soak) for name in sorted({*names(), *FEW})]
 )
 def test_attacks_on_a_network_of_the_zoo_are_the_textbooks(name: str) -> None:
     model, images = network(name)
