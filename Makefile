@@ -30,7 +30,7 @@ lint: $(SETUP) ## format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-soak: $(SETUP) ## the tests that take an hour: every network of the zoo
+soak: $(SETUP) ## the tests that take an hour: every network of the zoo, bounds on many networks
 	$(BIN)/python -m pytest $(PARALLEL) -m soak
 
 mutants: $(SETUP) ## apply a hundred small mistakes, one at a time, and see which the tests notice (an hour)

@@ -41,7 +41,7 @@ pytestmark = [
     # Of a failing case's own page, which is long.
     pytest.mark.filterwarnings("ignore:Generating overly large repr"),
 ]
-CASES = int(os.environ.get("ROBUSTCNN_FUZZ", "60"))
+CASES = int(os.environ.get("ROBUSTCNN_FUZZ", "20"))
 PATIENCE = 5.0
 fuzzed = settings(
     max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None, print_blob=False

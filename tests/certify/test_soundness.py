@@ -23,8 +23,13 @@ def test_no_bound_is_above_a_margin_that_an_attack_has_seen(seed: int) -> None:
     assert worst_violation(seed) <= 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("first", range(100, 300, 25))
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(first, marks=pytest.mark.slow if first == 100 else pytest.mark.soak)
+        for first in range(100, 300, 25)
+    ],
+)
 def test_no_bound_is_above_a_margin_that_an_attack_has_seen_on_many_networks(first: int) -> None:
     assert max(worst_violation(seed) for seed in range(first, first + 25)) <= 0
 

@@ -104,6 +104,6 @@ def test_what_a_plug_in_adds_trains_is_loaded_again_and_is_attacked(tmp_path: Pa
     assert stranger.returncode == 2
     assert "unknown data set 'stripes'" in stranger.stderr
     stranger = run("evaluate", "own", "--no-track", "--data.name", "digits", plugins="")
-    assert "unknown model 'mine'" in stranger.stderr
+    assert "run.json: unknown data set 'stripes'" in stranger.stderr
     broken = run("evaluate", "own", "--no-track", plugins="nosuch")
     assert "ROBUSTCNN_PLUGINS names 'nosuch', which cannot be imported" in broken.stderr
