@@ -85,7 +85,9 @@ Ball = tuple[str, float]
 def report_points(report: RobustnessReport, *, suffix: str = "", ball: Ball | None = None) -> tuple[Point, ...]:
     """Every number of the report; `suffix` tells a later evaluation's curves from the first one's."""
     told = headline_threat(report, ball)
-    worst = () if told is None else _scalars("robust", told.worst)
+    found = () if told is None else _scalars("robust", told.worst)
+    # The headline has the interval of the accuracy already, under the same name.
+    worst = (point for point in found if not point.key.startswith("interval/robust_accuracy"))
     return (*_scalars("clean", report.clean), *worst, *_threats(report), *_curves(report, suffix), *_checks(report))
 
 
