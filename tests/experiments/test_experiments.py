@@ -58,7 +58,8 @@ def test_an_experiment_works_in_small_and_keeps_table_and_pictures_without_any_d
     assert done.returncode == 0, done.stderr[-2000:]
     heads = [number for number, line in enumerate(done.stdout.splitlines()) if line.startswith("|---")]
     assert heads, done.stdout
-    assert done.stdout.splitlines()[heads[0] + 1].startswith("| ")
+    # Networks may report on their training in between.
+    assert any(line.startswith("| ") for line in done.stdout.splitlines()[heads[0] + 1 :])
     if lesson:
         (folder,) = (tmp_path / "mlruns" / "checkpoints").glob("lecture-*-quick")
         kept = {path.name for path in folder.glob("*.png")} | {"table.md"}
