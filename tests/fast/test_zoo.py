@@ -25,8 +25,13 @@ def test_attacks_on_a_network_of_the_zoo_are_the_textbooks(name: str) -> None:
     assert outcome.is_fast or outcome.said
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FEW)
+SMALL = ("torchvision:resnet18", "torchvision:squeezenet1_1", "timm:nf_regnet_b0")
+"""Judged in a minute; the others take several."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in SMALL else pytest.mark.soak) for name in FEW]
+)
 def test_a_network_of_the_zoo_is_judged_and_checked(name: str) -> None:
     model, images = network(name, count=16)
     size = images.shape[2]
