@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from robustcnn.core.folders import RUNS
+from robustcnn.core.norms import NORMS
 from robustcnn.core.results import EpochMetrics
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
 from robustcnn.models import ModelConfig
 from robustcnn.runs.compare import CompareVerb, compare
 from robustcnn.runs.evaluate import evaluate_model, passed
-from robustcnn.runs.evaluate_config import EvaluateConfig
+from robustcnn.runs.evaluate_config import SHARES, EvaluateConfig
 from robustcnn.runs.find_model import find
 from robustcnn.runs.folder import Say, stamp
 from robustcnn.runs.presets import gan_preset, preset
@@ -112,7 +113,12 @@ def _one(config: TrainConfig, options: DemoVerb, *, say: Say, detail: Say) -> No
         )
     )
     chosen = EvaluateConfig(
-        runs=options.runs, data=config.data, suite="quick", count=options.count, verbose=options.verbose
+        runs=options.runs,
+        data=config.data,
+        suite="swift",
+        eps=_radii(config),
+        count=options.count,
+        verbose=options.verbose,
     )
     report = evaluate_model(find(config.name, options.runs), chosen, say=detail).report
     say(_row("clean", f"{report.clean.accuracy}"))
@@ -133,3 +139,9 @@ def _took(history: Sequence[EpochMetrics | GanMetrics]) -> str:
 def _troubles_only(say: Say) -> Say:
     """What one has to know in any case."""
     return lambda line: say(line) if line.startswith(TROUBLES) and "still uploading" not in line else None
+
+
+def _radii(config: TrainConfig) -> tuple[float, ...]:
+    """From a quarter to twice the usual eps: a curve."""
+    usual = NORMS["linf"].usual_eps(config.data.name, channels=3)
+    return tuple(share * usual for share in SHARES["quick"])
