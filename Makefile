@@ -15,7 +15,7 @@ PARALLEL := -n auto --dist worksteal
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (under two minutes after set-up)
+demo: $(SETUP) ## train, attack and compare five small CNNs on embedded data (about three minutes after set-up)
 	$(BIN)/robustcnn demo
 
 test: $(SETUP) ## all tests, on all cores
@@ -71,7 +71,7 @@ clean: ## remove the virtual environment and caches
 # Made anew whenever the requirements or the pins change.
 $(SETUP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "robustcnn needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
-	@echo "setting up $(VENV) (about two minutes, 6 GB; once)"
+	@echo "setting up $(VENV) (two to three minutes, 6 GB; once)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -221,14 +221,14 @@ def _attack(arguments: list[str]) -> None:
 
 TITLE = "robustcnn: how robust is this CNN, and can I trust the number?"
 FIRST = (
-    ("demo", "train, attack and compare five small CNNs, in under two minutes"),
+    ("demo", "train, attack and compare five small CNNs, in about three minutes"),
     ("train digits-quick --name mine", "a CNN of your own, on embedded digits"),
     ("evaluate mine --suite quick", "attack it, check the measurement, write a report"),
     ("ui", "all runs in MLflow"),
 )
 """The four commands that a newcomer needs."""
 VERBS = {
-    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in under two minutes"),
+    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about three minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
     "sweep": Verb(run=_sweep, says="search for good settings: many trainings, several processes or machines"),
