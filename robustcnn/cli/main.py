@@ -228,7 +228,7 @@ FIRST = (
 )
 """The four commands that a newcomer needs."""
 VERBS = {
-    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in about three minutes"),
+    "demo": Verb(run=_demo, says="train, attack and compare five small CNNs on embedded data, in three minutes"),
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
     "sweep": Verb(run=_sweep, says="search for good settings: many trainings, several processes or machines"),
