@@ -78,8 +78,8 @@ def test_autopgd_takes_the_references_steps(norm: NormName, loss: str, monkeypat
     attack = APGD(loss=name, relax=False, stop=False)
     found = attack(model, images, labels, ThreatModel(norm=norm, eps=EPS[norm]))
     alike = compare(model.points, numbers()["steps"].tolist(), known["points"])
-    # Theirs is the greatest loss of all steps, ours of the fooled ones where there are any. Of those that went on in one
-    # pixel in l1, one ends lower: 1.184 where theirs reaches 1.203.
+    # Theirs is the greatest loss of all steps, ours of the fooled ones where there are any. Of those that went on in
+    # one pixel in l1, one ends lower: 1.184 where theirs reaches 1.203.
     ends = [attack_loss(name, model(each), labels, target) for each in (found, known["best"])]
     assert (ends[0] >= ends[1] - 1e-9)[alike].all()
 
