@@ -65,7 +65,7 @@ def as_kind(kind: type[T], value: Any) -> T:
 def chosen(kinds: Mapping[str, type[T]], name: object, path: str) -> type[T]:
     """The kind of this name."""
     if not isinstance(name, str) or name not in kinds:
-        raise ValueError(f"unknown {path} {name!r}{did_you_mean(str(name), kinds)}")
+        raise ValueError(f"unknown {path} {shown(name)}{did_you_mean(str(name), kinds)}")
     return kinds[name]
 
 
@@ -75,7 +75,7 @@ def number(text: str) -> float:
     try:
         return float(upper) / float(lower) if slash else float(upper)
     except (ValueError, ZeroDivisionError):
-        raise ValueError(f"not a number: {text!r} (write 0.03, 3e-2 or 8/255)") from None
+        raise ValueError(f"not a number: {shown(text)} (write 0.03, 3e-2 or 8/255)") from None
 
 
 def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = None) -> T:

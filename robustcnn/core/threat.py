@@ -12,6 +12,7 @@ from robustcnn.core.norms import NORMS, Norm, NormName
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.norms.norm import Bounds, Projector, Radius, Windows
 from robustcnn.core.norms.plane import onto_plane
+from robustcnn.core.plain_data import shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +29,7 @@ class ThreatModel:
     def __post_init__(self) -> None:
         low, high = self.bounds
         if self.norm not in NORMS:
-            raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {self.norm!r}")
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {shown(self.norm)}")
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"bounds must be finite, the lower one first, got {self.bounds}")
         self._check_eps()

@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from robustcnn.core.plain_data import shown
 from robustcnn.data.resident import ResidentDataset, as_pixels
 
 Balance = Literal["none", "undersample", "repeat", "noise", "shift", "weights"]
@@ -24,7 +25,7 @@ Change = Callable[[Tensor, torch.Generator], Tensor]
 def balanced(data: ResidentDataset, how: Balance, *, generator: torch.Generator) -> ResidentDataset:
     """The set as `how` says; `weights` leaves it alone, as they act in the loss (see `class_weights`)."""
     if how not in _WAYS:
-        raise ValueError(f"balance must be one of {', '.join(_WAYS)}, got {how!r}")
+        raise ValueError(f"balance must be one of {', '.join(_WAYS)}, got {shown(how)}")
     return _WAYS[how](data, generator)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.core.plugins import load_plugins
 from robustcnn.data.sets.picture import Framing
 
@@ -43,7 +43,7 @@ def kind_of(name: str) -> str:
     if known not in NAMES and known not in MORE:
         load_plugins("data")
     if known not in NAMES and known not in MORE:
-        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, [*NAMES, *MORE])}")
+        raise ValueError(f"unknown data set {shown(name)}{did_you_mean(name, [*NAMES, *MORE])}")
     return known
 
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustcnn.core.plain_data import shown
+
 Layout = Literal["auto", "NCHW", "NHWC"]
 CHANNELS = (1, 3)
 
@@ -30,7 +32,7 @@ def pixels_of(images: Any, layout: Layout = "auto") -> Tensor:
 
 def _channels_last(images: Tensor, layout: Layout) -> bool:
     if layout not in ("auto", "NCHW", "NHWC"):
-        raise ValueError(f"layout must be auto, NCHW or NHWC, got {layout!r}")
+        raise ValueError(f"layout must be auto, NCHW or NHWC, got {shown(layout)}")
     if layout != "auto":
         return layout == "NHWC"
     first, last = images.shape[1] in CHANNELS, images.shape[3] in CHANNELS
@@ -67,7 +69,7 @@ def labels_of(labels: Any, classes: Sequence[str] | None = None) -> tuple[Tensor
         words = given.astype(str).tolist()
         names = tuple(map(str, classes)) if classes is not None else tuple(sorted(set(words)))
         if strangers := sorted(set(words) - set(names)):
-            raise ValueError(f"labels name {strangers[0]!r}, which is none of the classes {', '.join(names)}")
+            raise ValueError(f"labels name {shown(strangers[0])}, which is none of the classes {', '.join(names)}")
         return torch.tensor([names.index(word) for word in words]), names
     if given.dtype.kind not in "iub":
         raise ValueError(f"labels must be whole numbers or words, got {given.dtype}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from robustcnn.core.plain_data import shown
 from robustcnn.core.runtime import seeded
 from robustcnn.data.data_config import MORE, NAMES, kind_of
 from robustcnn.data.data_config import DataConfig as DataConfig
@@ -72,7 +73,7 @@ def register(name: str, *, about: str = "") -> Callable[[Reader], Reader]:
     """Make a data set of your own known by a name; what is decorated returns its (training[, validation], test) parts,
     given the DataConfig and the data root."""
     if not re.fullmatch(r"[\w.-]+", name) or name in NAMES:
-        raise ValueError(f"name must be new, of letters, digits, dots, dashes and underscores, got {name!r}")
+        raise ValueError(f"name must be new, of letters, digits, dots, dashes and underscores, got {shown(name)}")
 
     def remember(read: Reader) -> Reader:
         SOURCES[name] = Source(about=about or "registered by a plug-in", read=read)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from robustcnn.core.memory import refuse_too_large
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.data.resident import ResidentDataset
 
 AT_ONCE = 1 << 27
@@ -26,7 +26,7 @@ def only_classes(data: ResidentDataset, wanted: tuple[str, ...]) -> ResidentData
     names = tuple(name for entry in wanted for name in ([entry] if entry in known else entry.split(",")))
     for name in names:
         if name not in known:
-            raise ValueError(f"unknown class {name!r}{did_you_mean(name, known)}")
+            raise ValueError(f"unknown class {shown(name)}{did_you_mean(name, known)}")
     if len(names) < 2 or len(set(names)) < len(names):
         raise ValueError(f"classes must name at least 2 different classes, got {', '.join(names)}")
     label = torch.full((len(known),), -1, dtype=torch.int64, device=data.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import get_args
 
+from robustcnn.core.plain_data import shown
 from robustcnn.models.layers import ACTIVATIONS, ActivationName, PoolName
 
 WIDEST = 1000
@@ -50,9 +51,9 @@ class ModelConfig:
         if self.width > WIDEST:
             raise ValueError(f"width multiplies the channels and must be at most {WIDEST:,}, got {self.width:g}")
         if self.activation is not None and self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}; known: {', '.join(ACTIVATIONS)}")
+            raise ValueError(f"unknown activation {shown(self.activation)}; known: {', '.join(ACTIVATIONS)}")
         if self.pool is not None and self.pool not in get_args(PoolName):
-            raise ValueError(f"unknown pool {self.pool!r}; known: {', '.join(get_args(PoolName))}")
+            raise ValueError(f"unknown pool {shown(self.pool)}; known: {', '.join(get_args(PoolName))}")
         if self.hidden is not None and not (self.hidden and min(self.hidden) >= 1):
             raise ValueError(f"hidden needs at least one layer of at least one unit, got {self.hidden}")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from robustcnn.core.memory import refuse_too_large
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.core.plugins import VARIABLE, load_plugins
 from robustcnn.core.runtime import evaluating, global_seed
 from robustcnn.core.spec import ImageSpec
@@ -79,12 +79,12 @@ def register(name: str, *, smallest: int = 1) -> Callable[[Make], Make]:
     pictures; its keyword parameters are the options it has, out of the fields of ModelConfig.
     """
     if not re.fullmatch(r"[\w.-]+", name):
-        raise ValueError(f"name must consist of letters, digits, dots, dashes and underscores, got {name!r}")
+        raise ValueError(f"name must consist of letters, digits, dots, dashes and underscores, got {shown(name)}")
 
     def remember(make: Make) -> Make:
         known = MODELS.get(name)
         if known is not None and _origin(known.make) != _origin(make):
-            raise ValueError(f"name {name!r} is taken by another network (choose another name)")
+            raise ValueError(f"name {shown(name)} is taken by another network (choose another name)")
         MODELS[name] = Architecture(make, smallest=smallest, ready=True)
         return make
 
@@ -106,7 +106,7 @@ def build(model: ModelConfig | str, spec: ImageSpec, *, seed: int | None = None,
             return build(model, spec, **options)
     known = [field.name for field in fields(ModelConfig)]
     if strangers := [option for option in options if option not in known]:
-        raise ValueError(f"unknown model option {strangers[0]!r}{did_you_mean(strangers[0], known)}")
+        raise ValueError(f"unknown model option {shown(strangers[0])}{did_you_mean(strangers[0], known)}")
     config = replace(model, **options) if isinstance(model, ModelConfig) else ModelConfig(name=model, **options)
     architecture = _find(config.name)
     _check(config, architecture, spec)
@@ -155,8 +155,8 @@ def _find(name: str) -> Architecture:
         load_plugins("models")
     if name not in MODELS:
         raise ValueError(
-            f"unknown model {name!r}{did_you_mean(name, MODELS)} (one of your own has to be registered first: import "
-            f"the module that calls robustcnn.models.register, or name it in {VARIABLE})"
+            f"unknown model {shown(name)}{did_you_mean(name, MODELS)} (one of your own has to be registered first: "
+            f"import the module that calls robustcnn.models.register, or name it in {VARIABLE})"
         )
     return MODELS[name]
 
@@ -164,7 +164,7 @@ def _find(name: str) -> Architecture:
 def _check(config: ModelConfig, architecture: Architecture, spec: ImageSpec) -> None:
     has = architecture.options
     if lacking := [option for option in config.given if option not in has]:
-        raise ValueError(f"{config.name} has no option {lacking[0]!r}; it has: {', '.join(has) or 'none'}")
+        raise ValueError(f"{config.name} has no option {shown(lacking[0])}; it has: {', '.join(has) or 'none'}")
     if config.single_logit and spec.num_classes != 2:
         raise ValueError(f"single_logit needs exactly two classes, got {spec.num_classes} (leave it out)")
     if min(spec.height, spec.width) < architecture.smallest:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from robustcnn.core.atomic_files import is_plain_name, write_atomically
 from robustcnn.core.json_files import read_json
-from robustcnn.core.plain_data import from_plain, to_plain
+from robustcnn.core.plain_data import from_plain, shown, to_plain
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +31,7 @@ class StoredFile:
 
     def __post_init__(self) -> None:
         if not is_plain_name(self.name):
-            raise ValueError(f"name must be that of a file beside the page, got {self.name!r}")
+            raise ValueError(f"name must be that of a file beside the page, got {shown(self.name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

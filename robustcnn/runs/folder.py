@@ -18,7 +18,7 @@ import torch
 import robustcnn
 from robustcnn.core.atomic_files import is_plain_name, write_atomically
 from robustcnn.core.json_files import read_table, read_value
-from robustcnn.core.plain_data import to_plain
+from robustcnn.core.plain_data import shown, to_plain
 from robustcnn.models import checkpoint
 from robustcnn.train.gan import checkpoint as gan_checkpoint
 
@@ -57,8 +57,8 @@ class Kind(Generic[C]):
         folder = folder_of(config)
         if any((folder / page).exists() for page in PAGES):
             raise ValueError(
-                f"a run named {config.name!r} is there already ({folder}): continue it with --resume {config.name}, "
-                "or choose another --name"
+                f"a run named {shown(config.name)} is there already ({folder}): continue it with "
+                f"--resume {config.name}, or choose another --name"
             )
         self._write(folder, {"config": to_plain(config), "made_by": provenance()} | dict(more or {}))
 
@@ -97,7 +97,9 @@ def folder_of(config: RunConfig) -> Path:
 def check(config: RunConfig) -> None:
     """Refuse a name that is no folder's."""
     if config.name and not is_plain_name(config.name):
-        raise ValueError(f"name must be a plain folder name, got {config.name!r} (--runs says where runs are kept)")
+        raise ValueError(
+            f"name must be a plain folder name, got {shown(config.name)} (--runs says where runs are kept)"
+        )
 
 
 def made_up(*parts: str) -> str:

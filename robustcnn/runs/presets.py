@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
 from robustcnn.data.registry import DataConfig
@@ -42,7 +42,7 @@ def gan_preset(name: str) -> PretrainConfig:
 
 def _named(name: str, presets: Mapping[str, Preset[C]]) -> C:
     if name not in presets:
-        raise ValueError(f"unknown preset {name!r}{did_you_mean(name, presets)}")
+        raise ValueError(f"unknown preset {shown(name)}{did_you_mean(name, presets)}")
     return presets[name].config
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from robustcnn.core.plain_data import did_you_mean, number
+from robustcnn.core.plain_data import did_you_mean, number, shown
 
 Scale = Literal["log", "uniform", "int", "choice"]
 EXAMPLE = 'write fit.optim.lr="log(1e-4, 1e-1)", fit.batch_size="int(16, 128)" or fit.optim.name="choice(adam, sgd)"'
@@ -28,10 +28,10 @@ def read_range(text: str) -> Range:
     """`fit.optim.lr=log(1e-4, 8/255)`, `int(..)`, `uniform(..)` or `choice(a, b, c)`."""
     found = re.fullmatch(r"\s*([\w.]+)\s*=\s*(\w+)\((.*)\)\s*", text)
     if found is None:
-        raise ValueError(f"cannot read {text!r} ({EXAMPLE})")
+        raise ValueError(f"cannot read {shown(text)} ({EXAMPLE})")
     path, scale, inside = found[1], found[2], [word.strip() for word in found[3].split(",")]
     if scale not in get_args(Scale):
-        raise ValueError(f"{path}: unknown range {scale!r}{did_you_mean(scale, get_args(Scale))}")
+        raise ValueError(f"{path}: unknown range {shown(scale)}{did_you_mean(scale, get_args(Scale))}")
     if scale == "choice":
         return Range(path=path, scale="choice", values=tuple(map(_value, inside)))
     if len(inside) != 2:

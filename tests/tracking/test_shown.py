@@ -34,9 +34,10 @@ def client_and_id(folder: Path) -> tuple[Any, str]:
 
 
 @pytest.fixture
-def folder(runs: Path, tiny: ResidentDataset) -> Path:
+def folder(runs: Path, tiny: ResidentDataset, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run with pictures and a table, uploaded twice."""
     folder = runs / "plain-20261125-223310-404"
+    monkeypatch.setattr("sys.argv", ["bin/robustcnn", "train", "digits-quick"])
     with SpooledTracker(folder, group="demo", say=lambda _: None) as tracker:
         tracker.tags({"commit": "abc123"})
         tracker.data(tiny, "training")
@@ -61,7 +62,7 @@ def test_a_run_says_who_made_it_by_which_command_and_of_which_group(folder: Path
     assert run.data.tags["group"] == "demo"
     assert run.data.tags["folder"] == folder.name
     assert run.data.tags["mlflow.user"]
-    assert "pytest" in run.data.tags["mlflow.source.name"]
+    assert run.data.tags["mlflow.source.name"] == "robustcnn train digits-quick"
     assert run.data.tags["mlflow.source.git.commit"] == "abc123"
     assert run.data.tags["mlflow.note.content"].endswith(f"run_uuid={run_id})")
 

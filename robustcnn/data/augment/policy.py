@@ -9,6 +9,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from robustcnn.core.plain_data import shown
 from robustcnn.data.augment.colour import brightness, contrast, hue, noise, saturation
 from robustcnn.data.augment.warps import Padding, affine, cutout, mirror, shift
 from robustcnn.data.resident import as_pixels
@@ -55,7 +56,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         if self.padding not in get_args(Padding):
-            raise ValueError(f"padding must be one of {', '.join(get_args(Padding))}, got {self.padding!r}")
+            raise ValueError(f"padding must be one of {', '.join(get_args(Padding))}, got {shown(self.padding)}")
         for name, (limit, meaning) in _LIMITS.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robustcnn.core.plain_data import shown
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.places import absent
 from robustcnn.data.sets.raw import resident
@@ -44,7 +45,7 @@ def _rows(path: Path) -> Iterator[tuple[int, bytes, str]]:
     with path.open("rb") as file:
         header = [_text(name) for name in file.readline(MOST_OF_A_ROW).split(b",")]
         if header != HEADER:
-            raise ValueError(f"{path}: the columns must be {','.join(HEADER)}, found {','.join(header)[:80]!r}")
+            raise ValueError(f"{path}: the columns must be {','.join(HEADER)}, found {shown(','.join(header))}")
         for number, line in enumerate(iter(lambda: file.readline(MOST_OF_A_ROW), b""), start=2):
             if line.strip():
                 try:
@@ -59,9 +60,9 @@ def _row(line: bytes) -> tuple[int, bytes, str]:
         raise ValueError(f"expected the 3 cells {','.join(HEADER)}, found {len(cells)}; is the file cut short?")
     emotion, usage = _text(cells[0]), _text(cells[2])
     if emotion not in {str(label) for label in range(len(CLASSES))}:
-        raise ValueError(f"emotion must be one of 0..{len(CLASSES) - 1}, found {emotion!r}")
+        raise ValueError(f"emotion must be one of 0..{len(CLASSES) - 1}, found {shown(emotion)}")
     if usage not in USAGES:
-        raise ValueError(f"Usage must be {', '.join(USAGES[:-1])} or {USAGES[-1]}, found {usage!r}")
+        raise ValueError(f"Usage must be {', '.join(USAGES[:-1])} or {USAGES[-1]}, found {shown(usage)}")
     return int(emotion), _levels(cells[1].strip(b' "')), usage
 
 
@@ -86,5 +87,5 @@ def _levels_one_by_one(text: bytes) -> bytes:
         raise ValueError(f"expected {SIDE * SIDE:,} pixels ({SIDE}x{SIDE}), found {len(tokens):,}")
     for place, token in enumerate(tokens, start=1):
         if not token.isdigit() or int(token) > 255:
-            raise ValueError(f"pixels must be whole numbers 0..255, found {_text(token)!r} as pixel {place:,}")
+            raise ValueError(f"pixels must be whole numbers 0..255, found {shown(_text(token))} as pixel {place:,}")
     return bytes(map(int, tokens))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from robustcnn.core.plain_data import shown
 from robustcnn.data.sets.drawn_faces import POINTS
 from robustcnn.data.sets.raw import Array
 
@@ -34,7 +35,7 @@ def read_keypoints(path: Path) -> Keypoints:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         header = [name.strip() for name in file.readline().rstrip("\r\n").split(",")]
         if missing := [name for name in (*COLUMNS, "Image") if name not in header]:
-            raise ValueError(f"{path}, row 1: the column {missing[0]} is missing, found {','.join(header)[:80]!r}")
+            raise ValueError(f"{path}, row 1: the column {missing[0]} is missing, found {shown(','.join(header))}")
         for number, line in enumerate(file, start=2):
             cells = line.rstrip("\r\n").split(",")
             if len(cells) != len(header):
@@ -55,7 +56,9 @@ def _number(path: Path, row: int, column: str, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= SIDE:
-        raise ValueError(f"{path}, row {row}, column {column}: must be a number in 0..{SIDE} pixels, found {text!r}")
+        raise ValueError(
+            f"{path}, row {row}, column {column}: must be a number in 0..{SIDE} pixels, found {shown(text)}"
+        )
     return value
 
 
@@ -65,5 +68,5 @@ def _pixels(path: Path, row: int, text: str) -> Array:
         raise ValueError(f"{where} expected {SIDE * SIDE:,} pixels ({SIDE}x{SIDE}), found {len(tokens):,}")
     for place, token in enumerate(tokens, start=1):
         if not token.isdigit() or int(token) > 255:
-            raise ValueError(f"{where} pixels must be whole numbers 0..255, found {token!r} as pixel {place:,}")
+            raise ValueError(f"{where} pixels must be whole numbers 0..255, found {shown(token)} as pixel {place:,}")
     return np.array(tokens, np.uint8)

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from robustcnn.core.memory import refuse_too_large
+from robustcnn.core.plain_data import shown
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.raw import Array, resident
 
@@ -138,7 +139,9 @@ def _classes(names: Array | None, labels: dict[str, Array]) -> tuple[str, ...]:
         )
     classes = tuple(map(str, range(highest + 1) if names is None else names.ravel()))
     if doubled := [name for name, count in Counter(classes).items() if count > 1]:
-        raise ValueError(f"classes must have different names, got {doubled[0]!r} {classes.count(doubled[0])} times")
+        raise ValueError(
+            f"classes must have different names, got {shown(doubled[0])} {classes.count(doubled[0])} times"
+        )
     if len(classes) < 2:
         raise ValueError(f"train_labels and test_labels must hold at least 2 classes, found only {', '.join(classes)}")
     for part, found in labels.items():
