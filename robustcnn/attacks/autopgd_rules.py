@@ -15,6 +15,10 @@ from robustcnn.core.norms.norm import Projector
 from robustcnn.core.threat import ThreatModel
 
 
+TIE = 4
+"""Units of rounding that two losses may differ by and be the same."""
+
+
 @dataclass(kw_only=True, slots=True)
 class Run:
     """One ascent under way; every tensor has one entry an example."""
@@ -165,8 +169,9 @@ class SparseRun(Run):
 
     def _beats(self, score: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
-        # But the first success is kept.
-        return (score >= self.best_loss) & ~self.best_loss.isposinf()
+        # One loss is what rounding alone tells apart. But the first success is kept.
+        rounding = TIE * torch.finfo(score.dtype).eps * self.best_loss.abs().nan_to_num(posinf=0.0)
+        return (score >= self.best_loss - rounding) & ~self.best_loss.isposinf()
 
     def propose(self, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""

@@ -21,7 +21,7 @@ HALF = torch.full((3, 4), 0.5)
 
 
 def slope(loss: list[float], *, at: Tensor = HALF) -> Slope:
-    return Slope(torch.tensor(loss), torch.zeros(3, 2), torch.ones_like(at))
+    return Slope(torch.tensor(loss, dtype=torch.float32), torch.zeros(3, 2), torch.ones_like(at))
 
 
 def test_checkpoints_are_those_of_the_paper() -> None:
@@ -163,6 +163,13 @@ def test_of_two_points_with_one_loss_only_l1_takes_the_later(kind: type[SparseRu
     run = kind.begin(HALF, HALF, slope([1, 1, 1]), BALLS[2], fresh=True)
     run.arrive(HALF + 0.1, slope([1, 1, 1]))
     assert torch.equal(run.best, HALF + 0.1) == takes
+
+
+def test_what_rounding_alone_tells_apart_is_one_loss_in_l1() -> None:
+    run = SparseRun.begin(HALF, HALF, slope([1, 1, 1]), BALLS[2], fresh=True)
+    run.arrive(HALF + 0.1, slope([1 - 1e-7, 1 - 1e-5, 1]))
+    assert (run.best == HALF + 0.1).flatten(1).all(1).tolist() == [True, False, True]
+    assert run.best_loss.tolist() == [1, 1, 1]
 
 
 class Coin(nn.Module):

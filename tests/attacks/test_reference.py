@@ -51,11 +51,8 @@ class Recorded(nn.Module):
         return self.net(images)
 
 
-def compare(points: list[Tensor], looks: list[int], known: Tensor) -> Tensor:
-    """Point by point; in l1 an image with two moved pixels steps in both for ever there, where ours goes on in one.
-
-    Returns which images were compared to the end.
-    """
+def compare(points: list[Tensor], looks: list[int], known: Tensor) -> None:
+    """Point by point; in l1 an image with two moved pixels steps in both for ever there, where ours goes on in one."""
     images, compared = numbers()["images"], 0
     wide = torch.ones(len(images), dtype=torch.bool)
     for look, theirs in zip(looks, known, strict=True):
@@ -63,7 +60,6 @@ def compare(points: list[Tensor], looks: list[int], known: Tensor) -> Tensor:
         torch.testing.assert_close(points[look][wide], theirs[wide], atol=1e-6, rtol=0)
         compared += int(wide.sum())
     assert compared >= 3
-    return wide
 
 
 @pytest.mark.parametrize("loss", ["ce", "dlr", "targeted"])
@@ -77,11 +73,10 @@ def test_autopgd_takes_the_references_steps(norm: NormName, loss: str, monkeypat
     monkeypatch.setattr(APGD, "_aims", lambda *_: iter([target]))
     attack = APGD(loss=name, relax=False, stop=False)
     found = attack(model, images, labels, ThreatModel(norm=norm, eps=EPS[norm]))
-    alike = compare(model.points, numbers()["steps"].tolist(), known["points"])
-    # Theirs is the greatest loss of all steps, ours of the fooled ones where there are any. Of those that went on in
-    # one pixel in l1, one ends lower: 1.184 where theirs reaches 1.203.
+    compare(model.points, numbers()["steps"].tolist(), known["points"])
+    # Theirs is the greatest loss of all steps, ours of the fooled ones where there are any.
     ends = [attack_loss(name, model(each), labels, target) for each in (found, known["best"])]
-    assert (ends[0] >= ends[1] - 1e-9)[alike].all()
+    assert (ends[0] >= ends[1] - 1e-9).all()
 
 
 def test_autopgd_searches_l1_in_the_references_three_balls(monkeypatch: pytest.MonkeyPatch) -> None:
