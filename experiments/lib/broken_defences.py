@@ -234,7 +234,7 @@ KINDS: dict[str, Callable[[nn.Module], nn.Module]] = {
 }
 
 
-def _replaced(net: nn.Module, kind: Callable[[], nn.Module]) -> nn.Module:
+def replaced(net: nn.Module, kind: Callable[[], nn.Module]) -> nn.Module:
     """With another activation in place of its ReLUs."""
     for module in net.modules():
         for name, child in module.named_children():
@@ -244,10 +244,10 @@ def _replaced(net: nn.Module, kind: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _stepped(net: nn.Module) -> nn.Module:
-    return _replaced(copy.deepcopy(net), Stairs)
+    return replaced(copy.deepcopy(net), Stairs)
 
 
-def _fitted(
+def fitted(
     net: nn.Module, place: Path, train: ResidentDataset, validation: ResidentDataset, objective: object = None
 ) -> nn.Module:
     """Trained, or as it was kept."""
@@ -265,20 +265,20 @@ def _fitted(
     return net.eval()
 
 
-def _fresh(train: ResidentDataset) -> nn.Module:
+def fresh(train: ResidentDataset) -> nn.Module:
     with global_seed(0):
         return build("smallcnn", train.spec, width=0.25)
 
 
 def _winners(train: ResidentDataset, validation: ResidentDataset, folder: Path) -> nn.Module:
-    return _fitted(_replaced(_fresh(train), Winners), folder / "winners", train, validation)
+    return fitted(replaced(fresh(train), Winners), folder / "winners", train, validation)
 
 
 def _distilled(train: ResidentDataset, validation: ResidentDataset, folder: Path) -> nn.Module:
     alone = defences.Distilled(temperature=100)
-    teacher = _fitted(_fresh(train), folder / "teacher", train, validation, alone)
+    teacher = fitted(fresh(train), folder / "teacher", train, validation, alone)
     pupil = defences.Distilled(teacher=teacher, temperature=100)
-    return _fitted(_fresh(train), folder / "pupil", train, validation, pupil)
+    return fitted(fresh(train), folder / "pupil", train, validation, pupil)
 
 
 def knowing(model: nn.Module, data: ResidentDataset, threat: ThreatModel) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from torch import nn
 
 from robustcnn import Augment, FitConfig, OptimConfig, ResidentDataset, ThreatModel, build, fit, load, load_checkpoint
 from robustcnn.core.runtime import global_seed
-from robustcnn.models.checkpoint import PAGE
 from robustcnn.train import Adversarial
 
 
@@ -52,12 +52,16 @@ KINDS = (
 def healthy(field: Field, name: str, width: float | None, kind: str, folder: Path) -> nn.Module:
     """The trained network, from its checkpoint where there is one."""
     place = folder / f"{field.name}-{name}-{kind}"
-    if not (place / PAGE).is_file():
+    if not place.is_dir():
+        # Elsewhere first: half a training is none.
+        begun = folder / f"{place.name}.begun"
+        shutil.rmtree(begun, ignore_errors=True)
         train, validation, _ = field.parts()
         with global_seed(0):
             model = build(name, train.spec, **_options(width, kind))
-        for _ in fit(model, train, validation, _recipe(field, kind), folder=place, progress=False):
+        for _ in fit(model, train, validation, _recipe(field, kind), folder=begun, progress=False):
             pass
+        begun.rename(place)
     return load_checkpoint(place, which="last").eval()
 
 

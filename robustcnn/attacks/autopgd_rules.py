@@ -14,7 +14,6 @@ from robustcnn.core.norms.batched import per_example, pick
 from robustcnn.core.norms.norm import Projector
 from robustcnn.core.threat import ThreatModel
 
-
 TIE = 4
 """Units of rounding that two losses may differ by and be the same."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -211,7 +212,7 @@ class TransferScore:
     accuracy: Share
 
 
-Verdict = Literal["pass", "warn", "fail"]
+Verdict = Literal["pass", "warn", "fail", "not tested"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -229,6 +230,16 @@ class Finding:
     passes: int = field(default=0, compare=False)
     """Pictures that the model was shown for it."""
     seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def speaks_up(self) -> bool:
+        """Whether it is a reason to doubt: a warning or a failure."""
+        return self.verdict in ("warn", "fail")
+
+    @property
+    def tested(self) -> bool:
+        """Whether there was anything to look at: an attack on no examples finds nothing, and proves nothing."""
+        return self.verdict != "not tested"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,10 +276,15 @@ class RobustnessReport:
 
     @property
     def verdict(self) -> Verdict | None:
-        """The worst of the findings; None when nothing was checked."""
-        if not self.findings:
-            return None
-        return max((each.verdict for each in self.findings), key=VERDICTS.index)
+        """The worst of the findings that tested something; None when nothing was checked."""
+        return max((each.verdict for each in self.findings if each.tested), key=VERDICTS.index, default=None)
 
 
 VERDICTS: tuple[Verdict, ...] = ("pass", "warn", "fail")
+
+
+def passed(findings: Sequence[Finding]) -> str:
+    """How many of the checks that had something to test found nothing, and how many had nothing."""
+    tested = [each for each in findings if each.tested]
+    good, idle = sum(not each.speaks_up for each in tested), len(findings) - len(tested)
+    return f"{good} of {len(tested)} checks pass{f', {idle} more had nothing to test' if idle else ''}"

@@ -89,7 +89,7 @@ def evaluate(
 
 def doubt(findings: Sequence[Finding]) -> str:
     """What of the checklist speaks against the figures of gradient attacks; empty when nothing does."""
-    bad = [each for each in findings if each.verdict != "pass"]
+    bad = [each for each in findings if each.speaks_up]
     return f"the checklist says {bad[0].verdict} to {', '.join(each.check for each in bad)}" if bad else ""
 
 

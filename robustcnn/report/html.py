@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from robustcnn.core.atomic_files import write_atomically
-from robustcnn.core.results import VERDICTS
+from robustcnn.core.results import VERDICTS, passed
 from robustcnn.report.entry import Entry, say_ball, say_robust, telling_ball
 from robustcnn.report.markup import Markup, element, section
 from robustcnn.report.table import Table
@@ -65,7 +65,7 @@ def table(value: Table, *, kind: str = "") -> Markup:
             *(
                 element(
                     "th" if i < heads else "td",
-                    _badge(field) if i >= heads and field in VERDICTS else field,
+                    _badge(field) if i >= heads and field in (*VERDICTS, "not tested") else field,
                     class_=column,
                 )
                 for i, (field, column) in enumerate(zip(fields, columns, strict=True))
@@ -127,8 +127,8 @@ def _sentence(entry: Entry) -> tuple[str, str]:
         return "not checked", "The evaluation itself was not checked: its robust accuracy may be too high."
     bad = [each.check for each in found if each.verdict == verdict]
     if verdict == "pass":
-        return verdict, f"Every check of the evaluation passed ({len(found)})."
-    share = f"{len(bad)} of {len(found)} checks"
+        return verdict, f"Nothing speaks against these figures: {passed(found)}."
+    share = f"{len(bad)} of {sum(each.tested for each in found)} checks"
     if verdict == "warn":
         return verdict, f"{share} ask for care: {', '.join(bad)}."
     return verdict, f"{share} failed: {', '.join(bad)}. Do not rely on the robust accuracy before this is explained."

@@ -171,7 +171,7 @@ def findings(entry: Entry) -> Table:
                     Cell(text=f"docs/trust.md#{each.check.replace(' ', '-')}"),
                 ),
             )
-            for each in sorted(found, key=lambda each: -VERDICTS.index(each.verdict))
+            for each in sorted(found, key=lambda each: -VERDICTS.index(each.verdict) if each.tested else 1)
         ),
     )
 

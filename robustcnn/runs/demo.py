@@ -14,7 +14,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
 from robustcnn.models import ModelConfig
 from robustcnn.runs.compare import CompareVerb, compare
-from robustcnn.runs.evaluate import evaluate_model, passed
+from robustcnn.runs.evaluate import evaluate_model, verdicts
 from robustcnn.runs.evaluate_config import SHARES, EvaluateConfig
 from robustcnn.runs.find_model import find
 from robustcnn.runs.folder import Say, stamp
@@ -124,7 +124,7 @@ def _one(config: TrainConfig, options: DemoVerb, *, say: Say, detail: Say) -> No
     say(_row("clean", f"{report.clean.accuracy}"))
     for threat in report.threats:
         say(_row(f"{ThreatModel(norm=threat.norm, eps=threat.eps)}", f"{threat.robust}"))
-    say(_row("checked", passed(report.findings)))
+    say(_row("checked", verdicts(report.findings)))
 
 
 def _row(what: str, says: str) -> str:

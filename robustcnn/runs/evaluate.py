@@ -12,7 +12,7 @@ from robustcnn.attacks import PGD
 from robustcnn.attacks.black_box import black_box_in
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
-from robustcnn.core.results import Finding, RobustnessReport, TransferScore
+from robustcnn.core.results import Finding, RobustnessReport, TransferScore, passed
 from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
@@ -50,7 +50,7 @@ class Evaluated:
     def table(self) -> str:
         """The figures and the findings that are no pass, as text."""
         entry = Entry(name=self.report.model, report=self.report)
-        bad = [f"{each.verdict}: {each.says}" for each in self.report.findings if each.verdict != "pass"]
+        bad = [f"{each.verdict}: {each.says}" for each in self.report.findings if each.speaks_up]
         bad += [
             f"{say_ball((each.norm, each.eps))}: {each.escalated}" for each in self.report.threats if each.escalated
         ]
@@ -155,15 +155,14 @@ def _checked(
 
     options = {"seed": config.seed, "precision": config.precision, "evidence": evidence, "say": told}
     findings = run_checks(model, data, evidence.threat, **options)  # type: ignore[arg-type]
-    say(passed(findings))
+    say(verdicts(findings))
     return findings
 
 
-def passed(findings: Sequence[Finding]) -> str:
+def verdicts(findings: Sequence[Finding]) -> str:
     """One line on all checks."""
-    count = sum(finding.verdict == "pass" for finding in findings)
-    others = [finding.check for finding in findings if finding.verdict != "pass"]
-    return f"{count} of {len(findings)} checks pass{'; not: ' if others else ''}{', '.join(others)}"
+    others = [finding.check for finding in findings if finding.speaks_up]
+    return f"{passed(findings)}{'; not: ' if others else ''}{', '.join(others)}"
 
 
 def _telling(report: RobustnessReport) -> ThreatModel:

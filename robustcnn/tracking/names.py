@@ -135,7 +135,7 @@ def strength(report: RobustnessReport, ball: Ball | None) -> list[float]:
 def report_tags(report: RobustnessReport) -> dict[str, str]:
     """The verdict, the checks that are no pass, and what was judged; sentences are for the description."""
     tags = {"evaluated.data": report.data, "evaluated.fingerprint": report.fingerprint}
-    tags |= {f"check.{each.check}": each.verdict for each in report.findings if each.verdict != "pass"}
+    tags |= {f"check.{each.check}": each.verdict for each in report.findings if each.speaks_up}
     return tags | {"verdict": report.verdict or "unchecked"}
 
 
@@ -219,7 +219,8 @@ def _of(key: str, share: Share, step: int = 0) -> Iterator[Point]:
 
 def _checks(report: RobustnessReport) -> Iterator[Point]:
     for each in report.findings:
-        yield Point(key=safe(f"check/{each.check}"), value=VERDICTS.index(each.verdict))
+        if each.tested:
+            yield Point(key=safe(f"check/{each.check}"), value=VERDICTS.index(each.verdict))
 
 
 def _digest(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from robustcnn.core.audited import Audited
-from robustcnn.core.results import RobustnessReport, Share
+from robustcnn.core.results import RobustnessReport, Share, passed
 from robustcnn.core.threat import ThreatModel
 
 RUN = "{run_id}"
@@ -31,12 +31,11 @@ def evaluated_note(report: RobustnessReport, *, command: str, figures: Sequence[
 
 
 def _verdict(report: RobustnessReport) -> str:
-    passed = sum(each.verdict == "pass" for each in report.findings)
-    bad = [f"- *{each.verdict}*, {each.check}: {each.says}" for each in report.findings if each.verdict != "pass"]
+    bad = [f"- *{each.verdict}*, {each.check}: {each.says}" for each in report.findings if each.speaks_up]
     if not report.findings:
         return "**The measurement was not checked.**"
     verdict = f"**Can these figures be trusted? {str(report.verdict).upper()}**"
-    return "\n".join([f"{verdict}: {passed} of {len(report.findings)} checks pass.", "", *bad])
+    return "\n".join([f"{verdict}: {passed(report.findings)}.", "", *bad])
 
 
 def _table(report: RobustnessReport) -> str:

@@ -129,7 +129,7 @@ def test_a_hostile_class_name_and_title_are_harmless_on_the_whole_page(page_text
     [
         (FINDINGS, "✗ fail", "1 of 4 checks failed: black box beats gradients. Do not rely on the robust accuracy"),
         (FINDINGS[:2], "! warn", "1 of 2 checks ask for care: more steps."),
-        (FINDINGS[:1], "✓ pass", "Every check of the evaluation passed (1)."),
+        (FINDINGS[:1], "✓ pass", "Nothing speaks against these figures: 1 of 1 checks pass."),
         ((), "not checked", "The evaluation itself was not checked: its robust accuracy may be too high."),
     ],
 )

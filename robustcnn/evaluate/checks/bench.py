@@ -211,7 +211,9 @@ def some(rows: Tensor, most: int = TRIED) -> Tensor:
     return rows[torch.linspace(0, len(rows) - 1, most, device=rows.device).round().long()]
 
 
-def finding(check: str, seen: str, *, figure: float | None, trouble: Verdict | None, cure: str) -> Finding:
-    """What was seen and, where there is `trouble`, what to do about it."""
+def finding(
+    check: str, seen: str, *, figure: float | None, trouble: Verdict | None, cure: str, tried: int = 1
+) -> Finding:
+    """What was seen and, where there is `trouble`, what to do about it; of nothing `tried` nothing follows."""
     says = f"{seen}: {cure}" if trouble else seen
-    return Finding(check=check, verdict=trouble or "pass", figure=figure, says=says)
+    return Finding(check=check, verdict=trouble or ("pass" if tried else "not tested"), figure=figure, says=says)

@@ -73,7 +73,8 @@ def company(model: nn.Module, data: ResidentDataset) -> Finding:
     with global_seed(0):
         whole = predict(model, data, batch_size=len(data))
     if differing(whole, predict(model, data, batch_size=len(data))).hits:
-        return finding("company", "not asked, as answers do not repeat anyway", figure=None, trouble=None, cure="")
+        seen = "not asked, as answers do not repeat anyway"
+        return finding("company", seen, figure=None, trouble=None, cure="", tried=0)
     apart = predict(model, data.subset(order), batch_size=max(len(data) // 3, 1))[order.argsort()]
     changed = differing(whole, apart)
     return finding(

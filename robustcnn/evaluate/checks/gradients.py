@@ -66,6 +66,7 @@ def not_clipped(bench: Bench) -> Finding:
         f"of {off.count:,} pixels at {low:g} or {high:g}, {off.hits:,} have a slope only a hair further inside",
         figure=off.value,
         trouble="fail" if off.low > SOME else None,
+        tried=off.count,
         cure="the model clips its input, which holds gradient attacks fast at the bounds; take the clipping out, "
         "pixels never leave the bounds here",
     )

@@ -65,7 +65,12 @@ class Rival:
         if self.as_strong and count.hits:
             seen += f"; unconverged by {count}"
         return finding(
-            self.check, seen, figure=count.share, trouble=None if verdict == "pass" else verdict, cure=self.cure
+            self.check,
+            seen,
+            figure=count.share,
+            trouble=None if verdict == "pass" else verdict,
+            cure=self.cure,
+            tried=len(bench.robust) if models else 0,
         )
 
 
@@ -188,6 +193,7 @@ def hidden(bench: Bench) -> Finding:
         f"{int(bench.plain[1].sum())})",
         figure=100 * count.share,
         trouble=None if verdict == "pass" else verdict,
+        tried=len(bench.robust),
         cure="the other findings say which kind of attack found them; report the worst case with it",
     )
     return replace(found, profile=_profile(bench)) if count.hits else found
@@ -220,6 +226,7 @@ def unbounded(bench: Bench) -> Finding:
         f"within {whole}, which allows every picture, {left.hits} of {left.count} examples stand",
         figure=left.value,
         trouble="fail" if left.low > FEW else None,
+        tried=left.count,
         cure=MASKED,
     )
 
@@ -242,6 +249,7 @@ def monotone(bench: Bench) -> Finding:
         f"of {len(rows)} examples, attacked afresh at every eps, stand {curve}",
         figure=rise.share,
         trouble="fail" if rise.proven > FEW else None,
+        tried=len(rows),
         cure=f"a larger ball holds the smaller ones; {WEAK}",
     )
 
@@ -259,6 +267,7 @@ def scale(bench: Bench) -> Finding:
         f"of {len(rows)} examples, {by_odds} stand when their log-odds are climbed, {by_entropy} with cross-entropy",
         figure=missed.share,
         trouble=None if verdict == "pass" else verdict,
+        tried=len(rows),
         cure="cross-entropy is masked by the scale of the logits: its slope rounds away; use loss='odds'",
     )
 
@@ -274,6 +283,7 @@ def off_grid(bench: Bench) -> Finding:
         f"rounded to 8 bits, {worst.hits} of {len(bench.robust)} examples fall that {bench.name} leave standing",
         figure=worst.share,
         trouble=None if verdict == "pass" else verdict,
+        tried=len(bench.robust),
         cure="the model treats pictures between the 256 grey levels apart, where attacks search; attack it by way of "
         "rounded pictures",
     )

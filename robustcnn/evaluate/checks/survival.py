@@ -24,5 +24,6 @@ def survival(bench: Bench) -> Finding:
         f"{kept.hits} of {kept.count} successes of the search are confirmed",
         figure=kept.value,
         trouble="warn" if 1 - kept.high > FEW else None,
+        tried=kept.count,
         cure="count only what is judged again by the model itself; if the search was in bf16, search in fp32",
     )

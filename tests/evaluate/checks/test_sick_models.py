@@ -32,7 +32,7 @@ PIXELS = replace(DATA, images=as_pixels(DATA.images))
 
 def spoken(model: nn.Module, **options: object) -> dict[str, str]:
     found = run_checks(model, DATA, THREAT, count=40, **options)  # type: ignore[arg-type]
-    return {each.check: each.verdict for each in found if each.verdict != "pass"}
+    return {each.check: each.verdict for each in found if each.speaks_up}
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_noise_speaks_too_where_the_ball_is_large() -> None:
 
 @pytest.mark.parametrize("rival", RIVALS, ids=lambda each: each.check)
 def test_no_rival_speaks_where_the_evaluation_broke_all_there_is(rival: Rival) -> None:
-    assert rival(bench(steps=40)).verdict == "pass"
+    assert not rival(bench(steps=40)).speaks_up
 
 
 @pytest.mark.parametrize("check", ["stronger than the inner network", "stronger than a smooth copy"])
@@ -131,7 +131,7 @@ def test_what_all_rivals_find_together_is_the_estimate_of_what_is_hidden() -> No
     assert start == 0
     assert found.profile[0][1] == found.profile[0][2] < 0, "right, wherever the way leads"
     assert end[1] < 0 < end[2], "wrong where the rival ended, and there alone"
-    assert hidden(bench(steps=40)).verdict == "pass"
+    assert hidden(bench(steps=40)).verdict == "not tested"
 
 
 class OffGrid(nn.Module):
@@ -154,7 +154,7 @@ def test_a_detector_of_what_is_no_picture_of_bytes_is_found() -> None:
     there = Bench(model=sick, view=sick, surrogate=sick, data=data, threat=THREAT)
     assert len(there.robust) > 30
     assert off_grid(there).verdict == "fail"
-    assert off_grid(bench(steps=40)).verdict == "pass"
+    assert off_grid(bench(steps=40)).verdict == "not tested"
 
 
 def test_successes_of_a_coarse_search_count_as_it_claimed_them() -> None:
@@ -176,7 +176,8 @@ def test_successes_of_a_coarse_search_count_as_it_claimed_them() -> None:
     found = survival(replace(small, view=Lying()))
     assert found.verdict == "warn"
     assert "successes of the search are confirmed" in found.says
-    assert survival(small).verdict == "pass"
+    assert survival(small).verdict == "not tested", "nothing fell, and nothing was claimed to have fallen"
+    assert survival(replace(bench(steps=40), evidence=None)).verdict == "pass"
 
 
 def test_counts_are_judged_as_the_rules_say() -> None:
@@ -216,7 +217,7 @@ def test_the_checklist_ends_whatever_falls_in_every_norm(scene: str, norm: NormN
 @pytest.mark.parametrize("norm", LENGTHS)
 def test_one_example_is_enough(norm: NormName) -> None:
     found = run_checks(victim("linear"), DATA.subset(1), ThreatModel(norm=norm, eps=0.01 * LENGTHS[norm]))
-    assert {each.verdict for each in found} == {"pass"}
+    assert not [each.says for each in found if each.speaks_up]
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
@@ -234,7 +235,7 @@ def test_what_can_be_understood_is_no_trouble(kind: str) -> None:
         "changes its pictures": Changed(victim("linear"), before=lambda images: images.mul_(1.0)),
     }
     found = run_checks(ways[kind], DATA.subset(9), ThreatModel(norm="linf", eps=0.02))
-    assert {each.verdict for each in found} == {"pass"}
+    assert not [each.says for each in found if each.speaks_up]
 
 
 def test_a_model_that_sleeps_is_told_of_instead_of_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
