@@ -1,125 +1,198 @@
-"""How fast do gradient attacks run on a GPU, beside a textbook's, and how near to what the chip can do?
+"""How fast are attacks and training on a GPU, beside other people's, and how near to what the chip can do?
 
-PGD on untrained networks (nobody falls out, so that arithmetic alone is compared), each way at each batch size that
-fits; wall-clock medians of interleaved rounds, the device waited for. The share of the peak counts the operations of
-forward and input gradient against the best matrix product measured in the same precision.
+Three tables. PGD on untrained networks (nobody falls out, so that arithmetic alone is compared); steps of PGD-10
+training; how often the host waits for the device in a step. With --run a network of yours is judged by AutoAttack and
+Swift, and by torchattacks where that is installed. Wall-clock medians of interleaved rounds, the device waited for. The
+share of the peak counts the operations of forward and backward pass against the best matrix product measured in the
+same precision.
 
-    python experiments/bench_gpu.py                      on the first GPU; about five minutes
+    python experiments/bench_gpu.py                      on the first GPU; about four minutes
+    python experiments/bench_gpu.py --run mlruns/checkpoints/cifar10-robust --images 1000
     python experiments/bench_gpu.py --device cpu --images 32 --networks lenet5 --steps 3 --no-compile     to try it
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
+from lib.gpu import Way, done, peak, seconds, waits
+from lib.peers import Task, missing, torchattacks_ensemble
 from lib.textbook import textbook_pgd
 from torch import Tensor, nn
 
-from robustcnn import ImageSpec, ThreatModel, build, craft, describe
-from robustcnn.attacks.gradient import PGD
-from robustcnn.core.runtime import Precision
+from robustcnn import FitConfig, ImageSpec, OptimConfig, ResidentDataset, ThreatModel, build, craft, describe, load
+from robustcnn.attacks import APGD, FAB, PGD, Attack, AutoAttack, Square, Swift
+from robustcnn.core.runtime import Precision, seeded
 from robustcnn.fast.view import fast_view
+from robustcnn.models import PixelModel
+from robustcnn.models.checkpoint import load as load_checkpoint
+from robustcnn.runs.train_config import TRAINING
+from robustcnn.train import Adversarial
+from robustcnn.train.training import Training
 
-SHAPES = {"lenet5": (1, 28), "bncnn": (1, 28), "resnet18": (3, 32), "preactresnet18": (3, 32)}
-Way = Callable[[], object]
-
-
-def seconds(ways: dict[str, Way], device: torch.device, rounds: int) -> dict[str, float]:
-    """Median wall-clock time of each, turn and turn about, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, work in ways.items():
-            _wait(device)
-            start = time.perf_counter()
-            work()
-            _wait(device)
-            if number:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(each) for name, each in times.items()}
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+SHAPES = {
+    "lenet5": (1, 28),
+    "bncnn": (1, 28),
+    "resnet18": (3, 32),
+    "preactresnet18": (3, 32),
+    "wideresnet28-10": (3, 32),
+}
+USUAL = ["preactresnet18", "wideresnet28-10"]
+Found = Callable[[Tensor, Tensor], Tensor]
+"""Attacked pictures, of pictures and labels."""
+WAITING = {"linf": 8 / 255, "l2": 0.5, "l1": 12.0}
 
 
-def peak(device: torch.device, kind: torch.dtype, *, size: int) -> float:
-    """Operations a second of a large square matrix product."""
-    left, right = (torch.randn(size, size, device=device, dtype=kind) for _ in range(2))
-    spent = seconds({"mm": lambda: left @ right}, device, rounds=9)["mm"]
-    return 2 * size**3 / spent
+class Bench:
+    """A device, its peaks, and what the command line asked for."""
 
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.asked, self.device = arguments, torch.device(arguments.device)
+        size = 8192 if self.device.type == "cuda" else 512
+        self.peaks = {"fp32": self.peak(torch.float32, size), "bf16": self.peak(torch.bfloat16, size)}
+        label = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        shown = ", ".join(f"{name} {rate / 1e12:.1f} TFLOP/s" for name, rate in self.peaks.items())
+        print(f"{label}, torch {torch.__version__}; matrix product: {shown}")
 
-def race(name: str, arguments: argparse.Namespace, device: torch.device, peaks: dict[str, float]) -> None:
-    channels, size = SHAPES[name]
-    spec = ImageSpec(
-        channels=channels,
-        height=size,
-        width=size,
-        classes=tuple("0123456789"),
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
-    )
-    model = build(name, spec).to(device).eval()
-    images = torch.rand(arguments.images, channels, size, size, device=device)
-    labels, threat = torch.arange(arguments.images, device=device) % 10, ThreatModel(eps=8 / 255)
-    attack = PGD(steps=arguments.steps)
-    ways: dict[str, Way] = {
-        "textbook": lambda: textbook_pgd(model, images, labels, eps=threat.eps, steps=arguments.steps)
-    }
-    for precision in ("fp32", "bf16"):
-        for compiled in (False, True)[: 1 + arguments.compile]:
-            ways[f"ours, {precision}{', compiled' * compiled}"] = _ours(
-                model, images, labels, threat, attack, precision, compiled
+    def peak(self, kind: torch.dtype, size: int) -> float:
+        return peak(self.device, kind, size=size)
+
+    def share(self, way: str, operations: float, took: float) -> float:
+        return operations / took / self.peaks["bf16" if "bf16" in way else "fp32"]
+
+    def untrained(self, name: str, count: int) -> tuple[PixelModel, ResidentDataset]:
+        """A network and noise to show it."""
+        channels, side = SHAPES[name]
+        spec = ImageSpec(
+            channels=channels,
+            height=side,
+            width=side,
+            classes=tuple("0123456789"),
+            mean=(0.5,) * channels,
+            std=(0.25,) * channels,
+        )
+        images = torch.randint(256, (count, channels, side, side), dtype=torch.uint8, generator=seeded(0))
+        data = ResidentDataset(images=images, labels=torch.arange(count) % 10, spec=spec)
+        return build(name, spec).to(self.device), data.to(self.device)
+
+    def attacks(self, name: str) -> None:
+        """PGD's rows of one network."""
+        model, data = self.untrained(name, self.asked.images)
+        model.eval()
+        images, threat, steps = data.images.float() / 255, ThreatModel(eps=8 / 255), self.asked.steps
+        ways: dict[str, Way] = {
+            "textbook": lambda: textbook_pgd(model, images, data.labels, eps=threat.eps, steps=steps)
+        }
+        kinds: list[tuple[Precision, bool]] = [("fp32", False), ("bf16", False)]
+        for precision, compiled in kinds + [("bf16", True)] * self.asked.compile:
+            view = fast_view(model, images[:8], precision=precision, compiled=compiled)
+            view.chunk = len(images)
+            way = f"ours, {precision}{', compiled' * compiled}"
+            ways[way] = partial(craft, PGD(steps=steps), view, images, data.labels, threat)
+        spent = seconds(ways, self.device, self.asked.rounds)
+        operations = 4 * describe(model).multiply_adds * len(images) * steps
+        for way, took in spent.items():
+            row = f"{1e3 * took:.1f} | {spent['textbook'] / took:.2f} | {self.share(way, operations, took):.3f}"
+            print(f"| {name} | {len(images)} | {way} | {row} |", flush=True)
+
+    def training(self, name: str) -> None:
+        """Rows of PGD-10 training of one network."""
+        steps, batch = 10, min(self.asked.batch, self.asked.images)
+        model, data = self.untrained(name, 8 * batch)
+        objective = Adversarial(threat=ThreatModel(eps=8 / 255), steps=steps)
+        config = FitConfig(epochs=99, batch_size=batch, objective=objective, watch=0, optim=OptimConfig(lr=1e-3))
+        ways: dict[str, Way] = {}
+        for precision, compiled in [("fp32", False), ("bf16", False)] + [("bf16", True)] * self.asked.compile:
+            fresh = build(name, data.spec).to(self.device)
+            training = Training(
+                fresh, data, data.subset(batch), config, precision=precision, compiled=compiled, progress=False
             )
-    spent = seconds(ways, device, arguments.rounds)
-    operations = 4 * describe(model).multiply_adds * arguments.images * arguments.steps
-    for way, took in spent.items():
-        share = operations / took / peaks["bf16" if "bf16" in way else "fp32"]
-        row = f"{1e3 * took:.1f} | {spent['textbook'] / took:.2f} | {share:.3f}"
-        print(f"| {name} | {arguments.images} | {way} | {row} |", flush=True)
+            ways[f"ours, {precision}{', compiled' * compiled}"] = training.epoch
+        spent = seconds(ways, self.device, 2)
+        operations = (4 * steps + 6) * describe(model).multiply_adds * len(data)
+        for way, took in spent.items():
+            row = f"{len(data) / took:.0f} | {self.share(way, operations, took):.3f}"
+            print(f"| {name} | {batch} | {way} | {row} |", flush=True)
+
+    def waiting(self) -> None:
+        """Rows of waits a step: of twice as many steps, what comes on top."""
+        model, data = self.untrained("bncnn", 64)
+        view, images = fast_view(model.eval(), data.images[:8].float() / 255), data.images.float() / 255
+        for norm, eps in WAITING.items():
+            for attack in (PGD, APGD, FAB, Square):
+                key = "queries" if attack is Square else "steps"
+                threat = ThreatModel(norm=norm, eps=eps)
+                asked = [
+                    waits(partial(craft, attack(**{key: count}), view, images, data.labels, threat), self.device)
+                    for count in (64, 128)
+                ]
+                print(f"| {attack.__name__} | {norm} | {(asked[1] - asked[0]) / 64:.2f} |", flush=True)
+
+    def ensembles(self, run: Path) -> None:
+        """Rows of whole evaluations of a trained network."""
+        config = TRAINING.read_config(run)
+        model = load_checkpoint(run).to(self.device).eval()
+        data = load(config.data).test.sample(self.asked.images, generator=seeded(0)).to(self.device)
+        threat = config.fit.watched or ThreatModel(eps=8 / 255)
+        few = data.subset(64)
+        contests: list[tuple[str, ResidentDataset, Found]] = [
+            ("Swift, ours, bf16", data, self.ours(Swift(), model, threat, "bf16")),
+            ("AutoAttack, ours, bf16", few, self.ours(AutoAttack(), model, threat, "bf16")),
+            ("AutoAttack, ours, fp32", few, self.ours(AutoAttack(), model, threat, "fp32")),
+        ]
+        if "torchattacks" not in missing():
+            theirs = partial(_of_torchattacks, model, threat)
+            contests.insert(1, ("AutoAttack, torchattacks", few, theirs))
+        contests.append(("AutoAttack, ours, bf16", data, contests[-2][2]))
+        for way, part, search in contests:
+            start = time.perf_counter()
+            found = search(part.images.float() / 255, part.labels)
+            done(self.device)
+            took = time.perf_counter() - start
+            with torch.no_grad():
+                standing = (model(found).argmax(1) == part.labels).float().mean().item()
+            print(f"| {way} | {len(part)} | {took:.1f} | {100 * standing:.1f} |", flush=True)
+
+    def ours(self, attack: Attack, model: nn.Module, threat: ThreatModel, precision: Precision) -> Found:
+        return lambda images, labels: craft(attack, model, images, labels, threat, precision=precision)
 
 
-def _ours(
-    model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    threat: ThreatModel,
-    attack: PGD,
-    precision: Precision,
-    compiled: bool,
-) -> Way:
-    view = fast_view(model, images[:8], precision=precision, compiled=compiled)
-    view.chunk = len(images)
-    return lambda: craft(attack, view, images, labels, threat)
+def _of_torchattacks(model: PixelModel, threat: ThreatModel, images: Tensor, labels: Tensor) -> Tensor:
+    return torchattacks_ensemble(Task(model=model, images=images, labels=labels, threat=threat), 100, 0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--networks", nargs="+", default=list(SHAPES), choices=SHAPES)
+    parser.add_argument("--networks", nargs="+", default=USUAL, choices=SHAPES)
     parser.add_argument("--images", type=int, default=1024, help="one batch of so many")
+    parser.add_argument("--batch", type=int, default=256, help="of the training")
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--run", type=Path, help="a run's folder: judge its network")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     arguments = parser.parse_args()
     if arguments.device.startswith("cuda") and not torch.cuda.is_available():
         parser.exit(2, "torch sees no GPU here; --device cpu tries the script without one\n")
-    device = torch.device(arguments.device)
-    size = 8192 if device.type == "cuda" else 512
-    peaks = {"fp32": peak(device, torch.float32, size=size), "bf16": peak(device, torch.bfloat16, size=size)}
-    label = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(
-        f"{label}, torch {torch.__version__}, PGD-{arguments.steps}; matrix product: "
-        + ", ".join(f"{name} {rate / 1e12:.1f} TFLOP/s" for name, rate in peaks.items())
-    )
-    print("\n| network | images | way | ms | textbook / it | share of the peak |\n|---|---|---|---|---|---|")
+    bench = Bench(arguments)
+    if arguments.run is not None:
+        print("\n| ensemble | images | seconds | left standing, % |\n|---|---|---|---|")
+        bench.ensembles(arguments.run)
+        return
+    print(f"\nPGD-{arguments.steps}\n\n| network | images | way | ms | textbook / it | share of the peak |")
+    print("|---|---|---|---|---|---|")
     for name in arguments.networks:
-        race(name, arguments, device, peaks)
+        bench.attacks(name)
+    print("\nPGD-10 training\n\n| network | batch | way | images/s | share of the peak |\n|---|---|---|---|---|")
+    for name in arguments.networks:
+        bench.training(name)
+    print("\n| attack | norm | waits a step |\n|---|---|---|")
+    bench.waiting()
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ def judged(config: TrainConfig, which: Which, attacks: list[Attack], threat: Thr
     data = test if count >= len(test) else test.sample(count, generator=seeded(0))
     kept = done.folder / f"{'-'.join(type(each).__name__.lower() for each in attacks)}-{which}-{count}"
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    block = 1000 if device == "cuda" else 100
     model: nn.Module = load_weights(done.folder, which=which).to(device).eval()
-    report = evaluate.evaluate(model, data.to(device), attacks, [threat], block=100, folder=kept, say=print)
+    report = evaluate.evaluate(model, data.to(device), attacks, [threat], block=block, folder=kept, say=print)
     scores = done.best if which == "best" else done.last
     robust: Share = report.threats[0].robust
     return Judged(

@@ -83,6 +83,17 @@ def autocast(device: torch.device, precision: Precision) -> AbstractContextManag
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+@contextmanager
+def tuned_convolutions() -> Iterator[None]:
+    """Inside the block cuDNN times its ways to convolve, once a shape: for work that meets few shapes."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
 def _homes() -> list[Any]:
     """Where torch keeps how exact float32 has to be, operation by operation; older ones have fewer of them."""
     backends = torch.backends

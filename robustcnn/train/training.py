@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.results import EpochMetrics, is_better
-from robustcnn.core.runtime import Precision, autocast, derived_seed, global_seed, seeded
+from robustcnn.core.runtime import Precision, autocast, derived_seed, global_seed, seeded, tuned_convolutions
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import score
 from robustcnn.models import PixelModel
@@ -81,7 +81,8 @@ class Training:
         # Every epoch has seeds of its own, so a resumed training needs no generator's state.
         with global_seed(derived_seed(self.config.seed, "dropout", number)):
             scorer = begin(self._objective(), Stage(self.model, as_pixels(self.train.images[:8]), self.precision))
-            loss, rate = self._pass(number, scorer)
+            with tuned_convolutions():
+                loss, rate = self._pass(number, scorer)
         trained = time.perf_counter()
         with self.judged_weights():
             # The loss that is trained decides: a plain one would pick the epoch that favours the common classes.
