@@ -64,6 +64,7 @@ format: $(SETUP) ## rewrite the sources in house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/jupytext --quiet --sync notebooks/*.py
+	$(BIN)/python docs/help_pages.py
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,11 +1,13 @@
 """Which networks have a fast view, and what it is worth: writes docs/zoo.md, and goes on where it was stopped.
 
-python experiments/zoo.py [PART]: only networks whose name contains PART.
+python experiments/zoo.py [PART] [--seconds 600]: only networks whose name contains PART; no new one after that time.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -16,18 +18,20 @@ from textbook import compare  # noqa: E402
 from zoo import names, network, others_warnings, pictures  # noqa: E402
 
 PAGE = HERE.parent / "docs" / "zoo.md"
-HEAD = """# Other people's networks
+RULE = "Rule of comparison: 5."
+"""Raised whenever `compare` or the pictures change: the rows of a page with another number are made anew."""
+HEAD = f"""# Other people's networks
 
 Every network below is attacked by `craft` with FGSM, PGD and APGD, and by loops as a textbook writes them on the
 untouched network; both end at the same pictures (`tests/fast/test_zoo.py`, `tests/fast/test_beginners.py`). *Way*
 says whether a fast view agreed with the network, and so was searched with, or the plain network was. *Gain* is the
-textbook's CPU time (FGSM and three steps of PGD on six pictures, one thread, one run on a shared machine: +-20 %)
+textbook's CPU time (three steps of PGD on six pictures, one thread, one run on a shared machine: +-20 %)
 divided by ours; the making of the view, some tenths of a second to seconds, is not in it. Weights are fresh, classes
 ten, pictures of the smallest size among 64, 96, 128, 224 and 256 pixels that the network takes. Five of torchvision's
 networks have more than 150 million parameters and are left out: convnext_large, regnet_y_128gf, vit_l_16, vit_l_32,
 vit_h_14.
 
-Made by `python experiments/zoo.py`.
+Made by `python experiments/zoo.py`. {RULE}
 
 | network | pixels | way | gain | what is said |
 |---|---|---|---|---|
@@ -49,17 +53,27 @@ def row(name: str) -> str:
     return f"| {name} | {images.shape[2]} | {way} | {outcome.gain:.2f} | {said} |"
 
 
+def rows_so_far() -> dict[str, str]:
+    page = PAGE.read_text() if PAGE.exists() else ""
+    lines = page.splitlines() if RULE in page else []
+    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+
+
 def main() -> None:
-    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
-    listed = [*NETWORKS, *names()]
-    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
-    rows = {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+    reader = argparse.ArgumentParser(description=__doc__)
+    reader.add_argument("part", nargs="?", default="")
+    reader.add_argument("--seconds", type=float, default=float("inf"))
+    options = reader.parse_args()
+    end = time.monotonic() + options.seconds
+    listed, rows = [*NETWORKS, *names()], rows_so_far()
     for name in listed:
-        if wanted in name and name not in rows:
+        if options.part in name and name not in rows and time.monotonic() < end:
+            start = time.process_time()
             with others_warnings():
                 rows[name] = row(name)
-            print(rows[name], flush=True)
+            print(f"{rows[name]} {time.process_time() - start:.1f} s", flush=True)
             PAGE.write_text(HEAD + "".join(f"{rows[each]}\n" for each in listed if each in rows))
+    print(f"{len(rows)} of {len(listed)} rows")
 
 
 if __name__ == "__main__":

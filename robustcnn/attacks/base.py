@@ -211,25 +211,23 @@ def _slope_of(model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, 
     with torch.enable_grad():
         logits = model(leaf)
         found = loss(logits, rows)
-    values, gradient = (
-        (found[0], _gradient(logits, leaf, found[1]))
-        if isinstance(found, tuple)
-        else (found, _gradient(found, leaf, torch.ones_like(found)))
-    )
+        # A number, because torch spends half a second on what it needs to look at weights of its own.
+        values, climbed = (found[0], (logits * found[1]).sum()) if isinstance(found, tuple) else (found, found.sum())
+    gradient = _gradient(climbed, leaf)
     most = torch.finfo(gradient.dtype).max / 4
     return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0, posinf=most, neginf=-most))
 
 
-def _gradient(values: Tensor, leaf: Tensor, weight: Tensor) -> Tensor:
+def _gradient(value: Tensor, leaf: Tensor) -> Tensor:
     refusal = (
         "the model cannot be differentiated with respect to its input, so that gradient attacks do not apply: "
         "use the black-box attacks (Square, noise)"
     )
-    if not values.requires_grad:
+    if not value.requires_grad:
         raise ValueError(refusal)
     try:
         # grad, not backward(): the weights' .grad belongs to the training step.
-        (gradient,) = torch.autograd.grad(values, leaf, weight, allow_unused=True)
+        (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True)
     except RuntimeError as error:
         if "derivative" not in str(error):
             raise

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from robustcnn.cli import trouble
+from robustcnn.cli import help_pages, trouble
 from robustcnn.cli.colour import bold, coloured
 from robustcnn.cli.process import Stopped, plain_warnings, terminating
 
@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if arguments[0] == "--version":
         arguments = ["version"]
+    if arguments[1:] in (["-h"], ["--help"]) and (page := help_pages.kept(arguments[0])):
+        print(page)
+        return 0
     try:
         with terminating(), plain_warnings():
             _verb(arguments[0]).run(arguments[1:])

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import betaln, gammaln, xlog1py, xlogy
-from scipy.stats import beta, binomtest, hypergeom
 
 from robustcnn.core.audited import ALPHA
 
@@ -39,6 +38,8 @@ class Counted:
 
 def hits_in_all(seen: Counted, *, alpha: float = ALPHA) -> tuple[int, int]:
     """Interval of the hits among all `total`, exact: both hypergeometric tails at alpha / 2."""
+    from scipy.stats import hypergeom  # most of a second, which few evaluations need
+
     total = _finite(seen)
     least, most = seen.hits, total - (seen.drawn - seen.hits)
 
@@ -72,6 +73,8 @@ def watched_share(seen: Counted, *, alpha: float = ALPHA) -> tuple[float, float]
 
 def share_between(least: int, most: int, count: int, *, alpha: float = ALPHA) -> tuple[float, float]:
     """Interval (Clopper & Pearson 1934) of a share of which between `least` and `most` of `count` hits were seen."""
+    from scipy.stats import beta
+
     low = float(beta.ppf(alpha / 2, least, count - least + 1)) if least else 0.0
     high = float(beta.ppf(1 - alpha / 2, most + 1, count - most)) if most < count else 1.0
     return low, high
@@ -79,6 +82,8 @@ def share_between(least: int, most: int, count: int, *, alpha: float = ALPHA) ->
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Two-sided p of McNemar's exact test: whether either side wins the examples on which they differ."""
+    from scipy.stats import binomtest
+
     differ = only_first + only_second
     return float(binomtest(only_first, differ).pvalue) if differ else 1.0
 

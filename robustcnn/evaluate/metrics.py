@@ -25,16 +25,12 @@ def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
     Logits that have no softmax count as a wrong answer: all classes but the true one are equally likely, and the first
     of them is predicted.
     """
-    # Half a second to two that nobody else has to wait for.
-    from sklearn.metrics import confusion_matrix, log_loss
-
     _check(logits, labels, classes)
     labels = labels.cpu()
     logits = _answered(logits.detach().cpu().double(), labels)
     probabilities = logits.softmax(1)
     confidence, right = probabilities.amax(1), logits.argmax(1) == labels
-    known = range(len(classes))
-    confusion = torch.from_numpy(confusion_matrix(labels, logits.argmax(1), labels=known))
+    confusion = _confusion(labels, logits.argmax(1), len(classes))
     each = tuple(_of_class(index, name, confusion, logits, labels) for index, name in enumerate(classes))
     reliability = _reliability(confidence, right)
     truth = F.one_hot(labels, len(classes))
@@ -48,7 +44,7 @@ def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
         f1_macro=_mean(one.f1 for one in each),
         f1_weighted=sum(one.f1 * one.support for one in each if one.f1 is not None) / len(labels),
         auc=_mean(one.auc for one in each),
-        log_loss=float(log_loss(labels, probabilities, labels=known)),
+        log_loss=float(-_true(probabilities, labels).clamp_min(torch.finfo(torch.float64).eps).log().mean()),
         brier=float((probabilities - truth).square().sum(1).mean()),
         calibration_error=_calibration_error(reliability),
         confidence=float(confidence.mean()),
@@ -75,6 +71,16 @@ def _answered(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.where(is_answer(logits)[:, None], logits, anything_else)
 
 
+def _confusion(labels: Tensor, answers: Tensor, count: int) -> Tensor:
+    """True classes in rows, answers in columns."""
+    return torch.bincount(labels * count + answers, minlength=count * count).view(count, count)
+
+
+def _true(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Of each example's own class."""
+    return probabilities.gather(1, labels[:, None])
+
+
 def _of_class(index: int, name: str, confusion: Tensor, logits: Tensor, labels: Tensor) -> ClassMetrics:
     hits, support = int(confusion[index, index]), int(confusion[index].sum())
     claimed, others = int(confusion[:, index].sum()), len(labels) - support
@@ -93,14 +99,27 @@ def _of_class(index: int, name: str, confusion: Tensor, logits: Tensor, labels: 
 
 def _ranking(index: int, logits: Tensor, labels: Tensor) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Area under the curve, and the curve."""
-    from sklearn.metrics import auc, roc_curve
-
     # They rank as the probabilities do, also where those all round to 1.
     odds = -log_odds(logits, torch.full_like(labels, index)).nan_to_num()
-    false, true, _ = roc_curve(labels == index, odds)
-    kept = torch.linspace(0, len(false) - 1, min(len(false), ROC_POINTS)).round().long().numpy()
+    false, true = _roc(labels == index, odds)
+    kept = torch.linspace(0, len(false) - 1, min(len(false), ROC_POINTS)).round().long()
     roc = tuple(zip(false[kept].tolist(), true[kept].tolist(), strict=True))
-    return float(auc(false, true)), roc
+    return float(torch.trapezoid(true, false)), roc
+
+
+def _roc(positive: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    """Shares of false and of true alarms from the highest threshold to the lowest, without points between others."""
+    order = score.argsort(descending=True, stable=True)
+    last = torch.cat([score[order].diff() != 0, torch.ones(1, dtype=torch.bool)])
+    counts = [side[order].cumsum(0)[last] for side in (~positive, positive)]
+    # A point between two on one line is none that a picture needs.
+    bends = (counts[0].diff(n=2) != 0) | (counts[1].diff(n=2) != 0)
+    kept = torch.ones(len(counts[0]), dtype=torch.bool)
+    if len(kept) > 2:
+        kept[1:-1] = bends
+    start = torch.zeros(1, dtype=torch.float64)
+    false, true = (torch.cat([start, side[kept].double() / side[-1]]) for side in counts)
+    return false, true
 
 
 def _reliability(confidence: Tensor, right: Tensor) -> tuple[Bin, ...]:

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from robustcnn.core.results import CorruptionScore, Metrics, TransferScore
-from robustcnn.report.plots.canvas import SIDES, grid, page, short, styled, value, values
+from robustcnn.report.plots.canvas import INK, SIDES, grid, page, short, styled, value, values
 
 
 @styled
@@ -24,10 +23,9 @@ def confusion(clean: Metrics, attacked: Metrics) -> Figure:
     figure, ((first, second),) = grid(2 * side + 1.6, side + 1.3, rows=1, columns=2)
     for pane, metrics, (title, _) in zip((first, second), (clean, attacked), SIDES, strict=True):
         counts = np.array(metrics.confusion)
-        numbers = np.where(counts > 0, counts.astype(str), "") if len(names) <= 20 else False
+        numbers = np.where(counts > 0, counts.astype(str), "") if len(names) <= 20 else None
         shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-        _heat_map(pane, shares, numbers, names if pane is first else [], names)
-        pane.tick_params(labelsize=9)
+        _cells(pane, shares, numbers, names if pane is first else [], names)
         pane.set(xlabel="predicted", title=f"{title}: {metrics.accuracy}")
     first.set_ylabel("true")
     return figure
@@ -67,8 +65,27 @@ def _accuracies(shares: Any, rows: Sequence[str], columns: Sequence[str]) -> tup
     return figure, axes
 
 
+def _cells(axes: Axes, shares: Any, numbers: Any, rows: Sequence[str], columns: Sequence[str]) -> None:
+    """Darker is more, with thin white lines between few cells."""
+    few = len(columns) <= 20
+    axes.pcolormesh(shares, cmap="Blues", vmin=0, vmax=1, edgecolors="white" if few else "none", linewidth=0.5)
+    axes.invert_yaxis()
+    axes.set_aspect("auto")
+    for (row, column), number in np.ndenumerate(np.empty((0, 0)) if numbers is None else numbers):
+        colour = "white" if shares[row, column] > 0.5 else INK
+        axes.text(column + 0.5, row + 0.5, number, ha="center", va="center", size=9, color=colour)
+    places = np.arange(len(columns)) + 0.5
+    axes.set_xticks(places, columns, rotation=90 if max(map(len, columns), default=0) > 2 else 0)
+    axes.set_yticks(places if rows else [], rows)
+    axes.tick_params(length=0, labelsize=9)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+
+
 def _heat_map(axes: Axes, shares: Any, numbers: Any, rows: Sequence[str], columns: Sequence[str]) -> None:
     """Darker is more; cells that are not a number stay empty."""
+    import seaborn  # a second, because it brings pandas along, which most reports do without
+
     seaborn.heatmap(
         shares,
         annot=numbers,
@@ -78,7 +95,7 @@ def _heat_map(axes: Axes, shares: Any, numbers: Any, rows: Sequence[str], column
         vmin=0,
         vmax=1,
         cbar=False,
-        linewidths=0.5 if len(columns) <= 20 else 0,
+        linewidths=0.5,
         xticklabels=columns,
         yticklabels=rows,
         ax=axes,
