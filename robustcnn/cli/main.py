@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 from robustcnn.cli import help_pages, trouble
 from robustcnn.cli.colour import bold, coloured
@@ -136,34 +135,9 @@ def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from robustcnn.cli.options import Problem, parse, take
-    from robustcnn.report.pages import page
-    from robustcnn.runs.evaluate import evaluate_model
-    from robustcnn.runs.evaluate_config import EvaluateConfig
-    from robustcnn.runs.find_model import find, is_foreign
+    from robustcnn.cli.evaluate_verb import evaluate_verb
 
-    names, rest = _named(arguments)
-    if (not names and not {"-h", "--help"} & set(rest)) or len(names) > 1:
-        raise Problem(f"evaluate wants one MODEL before the options, got {' '.join(names) or 'none'}")
-    text = (
-        "Attack a model, check the outcome, write a report; the same command goes on after any interruption.\n\n"
-        "usage: robustcnn evaluate MODEL [OPTIONS]\n\nMODEL: a run's name or MLflow id, a checkpoint folder, runs:/ID, "
-        "models:/NAME@ALIAS,\n       package.module:function that returns a torch.nn.Module, torchvision:NAME[:FILE], "
-        "timm:NAME[:FILE],\n       robustbench:NAME, onnx:FILE, pt2:FILE or http://HOST/PATH; these see pixels in "
-        "[0, 1], --mean and --std change that"
-    )
-    default = EvaluateConfig()
-    foreign = bool(names) and is_foreign(names[0])
-    if names and not foreign:
-        kept, _ = take(rest, "--runs")
-        chosen, _ = take(rest, "--which")
-        victim = find(names[0], Path(kept) if kept else default.runs, which="last" if chosen == "last" else "best")
-        default = default if victim.trained is None else replace(default, data=victim.trained.data)
-    config = parse(EvaluateConfig, rest, verb="evaluate", text=text, default=default)
-    if foreign or config.source.mean:
-        victim = find(names[0], config.runs, which=config.which, source=config.source)
-    done = evaluate_model(victim, config, say=_say)
-    _say(f"\n{done.table}\n\n{page(done.folder)}")
+    evaluate_verb(*_named(arguments), say=_say)
 
 
 def _compare(arguments: list[str]) -> None:
@@ -235,7 +209,7 @@ VERBS = {
     "train": Verb(run=_train, says="fit a classifier; --resume RUN continues after any interruption"),
     "pretrain": Verb(run=_pretrain, says="fit a DCGAN without labels, for classifiers to start from"),
     "sweep": Verb(run=_sweep, says="search for good settings: many trainings, several processes or machines"),
-    "evaluate": Verb(run=_evaluate, says="attack a model, check the outcome, write a report"),
+    "evaluate": Verb(run=_evaluate, says="attack models, check the outcome, write a report; one process or many"),
     "attack": Verb(run=_attack, says="adversarial versions of your pictures, panda to gibbon: a figure, and files"),
     "compare": Verb(run=_compare, says="runs side by side: a table and one page"),
     "ui": Verb(run=_ui, says="MLflow's web page on the runs, with links to their curves"),

@@ -18,6 +18,8 @@ from robustcnn.core.audited import ALPHA, Audited
 from robustcnn.core.runtime import seeded
 from robustcnn.evaluate.exact import Counted, hits_in_all, share_between, watched_hits_in_all
 
+Batch = tuple[int, Tensor]
+"""Its number, and the rows in it."""
 BATCH = 50
 """Examples after which the interval is looked at, and what was found is kept."""
 OF_THE_DRAW = 0.2
@@ -52,20 +54,33 @@ def refuse_audit(attacks: Sequence[Attack], config: AuditConfig) -> None:
 
 
 def audited(
-    standing: Tensor, total: int, config: AuditConfig, *, seed: int, attack: Callable[[int, Tensor], int]
+    standing: Tensor,
+    total: int,
+    config: AuditConfig,
+    *,
+    seed: int,
+    attack: Callable[[int, Tensor], int],
+    ahead: Callable[[Sequence[Batch]], None] = lambda _: None,
+    together: int = 1,
 ) -> Audited:
     """Audit a random part of the rows that stand; `attack` is given a batch's number and rows, and says how many fall.
 
     The order is fixed by the seed alone, so that an audit that was interrupted, or is asked for more, goes on in it.
+    `ahead` hears of the batches to come: of all, or of so many `together` where it may be over after any of them.
     """
     order = standing[torch.randperm(len(standing), generator=seeded(seed))]
     most = len(order) if config.count is None else min(config.count, len(order))
+    batches = [(number, rows.sort().values) for number, rows in enumerate(order[:most].split(BATCH)) if len(rows)]
+    told = max(len(batches), 1) if config.until is None else together
     drawn = broken = 0
     found = _figure(0, 0, len(order), total, config.until)
-    while drawn < most and not _narrow(found, config.until):
-        batch = order[drawn : min(drawn + BATCH, most)]
-        broken += attack(drawn // BATCH, batch.sort().values)
-        drawn += len(batch)
+    for number, rows in batches:
+        if _narrow(found, config.until):
+            break
+        if number % told == 0:
+            ahead(batches[number : number + told])
+        broken += attack(number, rows)
+        drawn += len(rows)
         found = _figure(broken, drawn, len(order), total, config.until)
     return found
 

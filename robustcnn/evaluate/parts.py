@@ -37,25 +37,35 @@ class Parts:
 
     def fetch(self, name: str, rows: Tensor, make: Callable[[], Tries]) -> Tries:
         """The piece of this name, about these examples: from the disk where it is whole, else made, and kept."""
-        if self.folder is None:
-            return make()
-        path = self.folder / f"{name}.safetensors"
-        tries = self._read(path, rows)
+        tries = self.find(name, rows)
         if tries is None:
             tries = make()
-            self._write(path, rows, tries)
+            self.keep(name, rows, tries)
         return tries
+
+    def find(self, name: str, rows: Tensor) -> Tries | None:
+        """The piece of this name, about these examples, where it is whole."""
+        return None if self.folder is None else self._read(self._path(self.folder, name), rows)
+
+    def keep(self, name: str, rows: Tensor, tries: Tries) -> None:
+        """Have it found from now on."""
+        if self.folder is not None:
+            self._write(self._path(self.folder, name), rows, tries)
 
     def tensors(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The same for tensors of any kind."""
         if self.folder is None:
             return make()
-        path = self.folder / f"{name}.safetensors"
+        path = self._path(self.folder, name)
         found = self._load(path)
         if found is None:
             found = make()
             self._store(path, found)
         return found
+
+    @staticmethod
+    def _path(folder: Path, name: str) -> Path:
+        return folder / f"{name}.safetensors"
 
     def _write(self, path: Path, rows: Tensor, tries: Tries) -> None:
         tensors = {

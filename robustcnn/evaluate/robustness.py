@@ -25,10 +25,11 @@ from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
+from robustcnn.evaluate.pieces import BatchSize, Crew, Hands, Job
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
-from robustcnn.evaluate.runner import After, BatchSize, Say, Trial
+from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import check_takes, plain_view
 
@@ -105,16 +106,18 @@ def judge(
     progress: bool = False,
     after: After = After(),  # noqa: B008  (frozen)
     say: Say = lambda _: None,
+    crew: Crew | None = None,
 ) -> Judged:
-    """`evaluate`, with the worst images beside the report."""
+    """`evaluate`, with the worst images beside the report; a `crew` makes the pieces that have no file yet."""
     refuse_audit(plan.attacks, after.audit)
     model = plain_view(model)
     with evaluating(model), exact_float32(), global_seed(derived_seed(plan.seed, "clean")):
         clean = _clean_logits(model, data)
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
-        trial = Trial(model, data, plan, clean, parts, batch_size, after)
-        trial.proofs = prove(model, lambda: trial.view, data, plan, clean, parts, say)
+        job = Job(model=model, data=data, plan=plan, clean=clean, batch_size=batch_size)
+        trial = Trial(Hands(job, parts, crew), after)
+        trial.proofs = prove(model, lambda: job.view, data, plan, clean, parts, say)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
             scores, evidence = zip(*trial.run(bar, say), strict=True)
         proofs, far = _both_sides(model, data, plan, trial.proofs, evidence, parts)

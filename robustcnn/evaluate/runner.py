@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
-from robustcnn.attacks.black_box import BlackBoxView, Pool
-from robustcnn.attacks.craft import prepare
 from robustcnn.attacks.swift import Swift
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import is_right
@@ -22,13 +18,11 @@ from robustcnn.core.progress import Listener, every, listening
 from robustcnn.core.queries import Queries
 from robustcnn.core.results import AttackScore, Share, ThreatScore
 from robustcnn.core.threat import ThreatModel
-from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig
-from robustcnn.evaluate.judging import Tries, attempt
+from robustcnn.evaluate.judging import Tries
 from robustcnn.evaluate.metrics import metrics
-from robustcnn.evaluate.parts import Parts
-from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.pieces import Chain, Hands, Piece
 from robustcnn.evaluate.proofs import Proofs
 from robustcnn.evaluate.second_phase import Second, SecondPhase
 from robustcnn.evaluate.standings import Against, Evidence, WorstCase
@@ -43,7 +37,6 @@ class After:
     """Why AutoAttack has to follow a cheap suite in any case; empty for none."""
 
 
-BatchSize = int | Literal["auto"]
 SPOKEN, LOGGED = 0.5, 15.0
 """Seconds between two words on the progress: on a terminal, in a log."""
 CURVE_POINTS = 50
@@ -56,35 +49,15 @@ ESCALATED = "AutoAttack() after all others"
 class Trial:
     """The work of one evaluation."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        data: ResidentDataset,
-        plan: Plan,
-        clean: Tensor,
-        parts: Parts,
-        batch_size: BatchSize,
-        after: After,
-    ) -> None:
+    def __init__(self, hands: Hands, after: After) -> None:
         self.proofs: Proofs = {}
         """What need not be attacked."""
-        self.model, self.data, self.plan, self.parts, self.batch_size = model, data, plan, parts, batch_size
-        self.after = after
+        self.hands, self.after, job = hands, after, hands.job
+        self.model, self.data, self.plan, self.clean = job.model, job.data, job.plan, job.clean
         self.listener: Callable[[], Listener | None] = lambda: None
-        self.images, self.labels, self.clean = as_pixels(data.images).cpu(), data.labels.cpu(), clean
-        self.blocks = torch.arange(len(data)).split(plan.block)
-        self.units = len(plan.attacks) * len(plan.threats) * len(self.blocks)
-
-    @cached_property
-    def view(self) -> nn.Module:
-        """One for all attacks, and none for an evaluation that is found complete."""
-        few = self.data.subset(self.plan.block)
-        options = {"precision": self.plan.precision, "batch_size": self.batch_size}
-        view = prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
-        if isinstance(view, BlackBoxView):
-            # Searches that start from another class's picture need not look for one.
-            view.pool = Pool(as_pixels(few.images), self.clean[: len(few)].argmax(1).to(few.device))
-        return view
+        self.images, self.labels = as_pixels(self.data.images).cpu(), self.data.labels.cpu()
+        self.blocks = torch.arange(len(self.data)).split(self.plan.block)
+        self.units = len(self.plan.attacks) * len(self.plan.threats) * len(self.blocks)
 
     def run(self, bar: tqdm, say: Say) -> Iterator[tuple[ThreatScore, Evidence]]:
         def told(line: str) -> None:
@@ -97,12 +70,15 @@ class Trial:
             model=self.model,
             data=self.data,
             plan=self.plan,
-            piece=self._piece,
+            work=self._work,
+            ahead=self.hands.ahead,
+            together=1 if self.hands.crew is None else self.hands.crew.size,
             blocks=self.blocks,
             audit=self.after.audit,
             doubt=self.after.doubt,
             say=told,
         )
+        self.hands.ahead(self._chains())
         for balls in self.plan.balls:
             second.begin(balls[0].norm)
             worst = {threat: WorstCase(self.images, self.labels, self.clean) for threat in balls}
@@ -140,31 +116,45 @@ class Trial:
 
     def _enlarge(self, against: Against, number: int, threat: ThreatModel, bar: tqdm) -> float:
         """Attack what stands against the attack until now; the seconds it took."""
-        seconds = 0.0
-        spared = self.proofs[threat].spared if threat in self.proofs else torch.zeros_like(against.broken)
+        seconds, spared = 0.0, self._spared(threat)
         for block, rows in enumerate(self.blocks):
             standing = rows[~(against.broken | spared)[rows]]
             if len(standing):
-                tries = self._tries(number, threat, block, standing)
+                tries = self._work(self._piece(number, threat, block, standing))
                 against.take(standing, tries)
                 seconds += tries.seconds
             bar.update()
         return seconds
 
-    def _tries(self, number: int, threat: ThreatModel, block: int, rows: Tensor) -> Tries:
+    def _chains(self) -> list[Chain]:
+        """All of the first phase, for a crew: an attack's balls follow each other, all else is free."""
+        numbers, blocks = range(len(self.plan.attacks)), range(len(self.blocks))
+        return [self._chain(balls, each, block) for balls in self.plan.balls for each in numbers for block in blocks]
+
+    def _chain(self, balls: Sequence[ThreatModel], number: int, block: int) -> Chain:
+        rows = self.blocks[block]
+        broken = ~is_right(self.clean[rows], self.labels[rows])
+        for threat in balls:
+            standing = ~(broken | self._spared(threat)[rows])
+            if standing.any():
+                tries = yield self._piece(number, threat, block, rows[standing])
+                broken[standing] |= ~is_right(tries.logits, self.labels[rows[standing]])
+
+    def _spared(self, threat: ThreatModel) -> Tensor:
+        proven = self.proofs.get(threat)
+        return torch.zeros(len(self.labels), dtype=torch.bool) if proven is None else proven.spared
+
+    def _piece(self, number: int, threat: ThreatModel, block: int, rows: Tensor) -> Piece:
         attack = self.plan.attacks[number]
         seed = self.plan.seed_of(attack, threat, block)
         name = f"{number:02d}-{threat.norm}-{threat.eps:.9g}-{block:05d}"
         # Whether AutoAttack has to take over is decided once for all blocks.
-        return self._piece(name, attack.cheap if isinstance(attack, Swift) else attack, threat, rows, seed=seed)
+        attack = attack.cheap if isinstance(attack, Swift) else attack
+        return Piece(name=name, attack=attack, threat=threat, rows=rows, seed=seed)
 
-    def _piece(self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, *, seed: int) -> Tries:
+    def _work(self, piece: Piece) -> Tries:
         with listening(self.listener()):
-            return self.parts.fetch(
-                name,
-                rows,
-                lambda: attempt(attack, self.model, self.view, self.data.subset(rows), threat, seed=seed),
-            )
+            return self.hands(piece)
 
     def _score(self, against: Against, attack: Attack, first: int, seconds: float) -> AttackScore:
         success = against.success

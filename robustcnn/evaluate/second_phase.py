@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,17 +25,11 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, audited
-from robustcnn.evaluate.judging import Tries
+from robustcnn.evaluate.pieces import Chain, Piece, Work, alone
 from robustcnn.evaluate.plan import Plan
 from robustcnn.evaluate.standings import Against, WorstCase
 
 Say = Callable[[str], None]
-
-
-class Piece(Protocol):
-    """Attacks some rows in a ball, or finds on disk what came of it."""
-
-    def __call__(self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, *, seed: int) -> Tries: ...
 
 
 class Escalation(NamedTuple):
@@ -63,7 +57,11 @@ class SecondPhase:
     model: nn.Module
     data: ResidentDataset
     plan: Plan
-    piece: Piece
+    work: Work
+    ahead: Callable[[Sequence[Chain]], None]
+    """Hears of pieces as early as it is known that they will be needed."""
+    together: int
+    """Pieces that are worked on at once."""
     blocks: Sequence[Tensor]
     audit: AuditConfig
     doubt: str
@@ -105,7 +103,8 @@ class SecondPhase:
         standing = _standing(worst)
         drawn = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
         against, rows = Against.going_on(worst, self.data.labels.cpu()), standing[drawn.sort().values]
-        seconds = self._attack(f"sentinel-{_place(threat)}", attack, threat, rows, against, seed=seed)
+        piece = Piece(name=f"sentinel-{_place(threat)}", attack=attack, threat=threat, rows=rows, seed=seed)
+        seconds = self._attack(piece, against) if len(rows) else 0.0
         hits = worst.take(len(self.plan.attacks), against)
         if hits:
             self.reason = sentinel_says(hits, attack)
@@ -115,33 +114,46 @@ class SecondPhase:
         against, seconds = Against.going_on(worst, self.data.labels.cpu()), 0.0
         for smaller in self.before:
             against.inherit(smaller)
-        for index, rows in enumerate(self.blocks):
-            standing = rows[~against.broken[rows]]
-            name, seed = f"escalated-{_place(threat)}-{index:05d}", self.plan.seed_of(self.autoattack, threat, index)
-            seconds += self._attack(name, self.autoattack, threat, standing, against, seed=seed)
+        left = [rows[~against.broken[rows]] for rows in self.blocks]
+        pieces = [self._again(f"escalated-{_place(threat)}", index, threat, rows) for index, rows in enumerate(left)]
+        pieces = [each for each in pieces if len(each.rows)]
+        self.ahead([alone(each) for each in pieces])
+        for each in pieces:
+            seconds += self._attack(each, against)
         self.before = [against]
         worst.take(len(self.plan.attacks), against)
         return Escalation(self.reason, self.autoattack, against, seconds)
 
-    def _attack(
-        self, name: str, attack: Attack, threat: ThreatModel, rows: Tensor, against: Against, *, seed: int
-    ) -> float:
-        if not len(rows):
-            return 0.0
-        tries = self.piece(name, attack, threat, rows, seed=seed)
-        against.take(rows, tries)
+    def _attack(self, piece: Piece, against: Against) -> float:
+        tries = self.work(piece)
+        against.take(piece.rows, tries)
         return tries.seconds
+
+    def _again(self, name: str, index: int, threat: ThreatModel, rows: Tensor) -> Piece:
+        """AutoAttack on what a cheaper one left."""
+        attack, number = self.autoattack, index if name.startswith("escalated") else -2 - index
+        seed = self.plan.seed_of(attack, threat, number)
+        return Piece(name=f"{name}-{index:05d}", attack=attack, threat=threat, rows=rows, seed=seed)
 
     def _audited(self, threat: ThreatModel, worst: WorstCase) -> Audited:
         labels = self.data.labels.cpu()
 
+        def piece(batch: int, rows: Tensor) -> Piece:
+            return self._again(f"audit-{_place(threat)}", batch, threat, rows)
+
         def attack(batch: int, rows: Tensor) -> int:
-            seed = self.plan.seed_of(self.autoattack, threat, -2 - batch)
-            tries = self.piece(f"audit-{_place(threat)}-{batch:05d}", self.autoattack, threat, rows, seed=seed)
+            tries = self.work(piece(batch, rows))
             return int((~is_right(tries.logits, labels[rows])).sum())
 
-        seed = self.plan.seed_of(self.autoattack, threat, -1)
-        found = audited(_standing(worst), len(labels), self.audit, seed=seed, attack=attack)
+        found = audited(
+            _standing(worst),
+            len(labels),
+            self.audit,
+            seed=self.plan.seed_of(self.autoattack, threat, -1),
+            attack=attack,
+            ahead=lambda batches: self.ahead([alone(piece(*batch)) for batch in batches]),
+            together=self.together,
+        )
         self.say(f"{threat}: {found}")
         return found
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from robustcnn.attacks import PGD
 from robustcnn.attacks.black_box import black_box_in
@@ -30,6 +29,9 @@ from robustcnn.runs.find_model import Victim, find
 from robustcnn.runs.folder import Say, provenance
 from robustcnn.runs.told import tell_evaluation
 from robustcnn.tracking import SpooledTracker
+
+if TYPE_CHECKING:
+    from robustcnn.runs.pool.crew import PoolCrew
 
 TOLD = ("suite", "attacks", "audit", "until", "norm", "eps", "count", "certify", "which", "precision", "seed")
 """Options that the tracker hears of."""
@@ -60,8 +62,13 @@ class Evaluated:
         return "\n".join([comparison([entry]).text(), *asked, "", verdict, *bad])
 
 
-def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda _: None) -> Evaluated:
-    """Evaluate, keep the outcome and tell the tracker; an evaluation that was interrupted goes on where it stopped."""
+def evaluate_model(
+    victim: Victim, config: EvaluateConfig, *, crew: PoolCrew | None = None, say: Say = lambda _: None
+) -> Evaluated:
+    """Evaluate, keep the outcome and tell the tracker; an evaluation that was interrupted goes on where it stopped.
+
+    A `crew` makes the pieces, and works through the checklist; without one this process does.
+    """
     use_threads(config.threads)
     others = [find(name, config.runs) for name in config.transfer]
     device = pick_device(config.device)
@@ -73,50 +80,53 @@ def evaluate_model(victim: Victim, config: EvaluateConfig, *, say: Say = lambda 
     folder = victim.folder / FOLDER / slug(plan, config, data, victim.model)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
     with owned(folder):
-        return _evaluate(victim, others, data, plan, folder, config, say)
+        return _evaluate(_Case(victim, data, plan, config, folder, say, crew), others)
 
 
-def _evaluate(
-    victim: Victim,
-    others: Sequence[Victim],
-    data: ResidentDataset,
-    plan: Plan,
-    folder: Path,
-    config: EvaluateConfig,
-    say: Say,
-) -> Evaluated:
-    """In a folder that is this process's own."""
-    model, device = victim.model, data.device
-    judged, ball = _judged(victim, data, plan, config, folder, say)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Case:
+    """One model, what is asked about it, and who works on that."""
+
+    victim: Victim
+    data: ResidentDataset
+    plan: Plan
+    config: EvaluateConfig
+    folder: Path
+    """This process's own."""
+    say: Say
+    crew: PoolCrew | None
+
+
+def _evaluate(case: _Case, others: Sequence[Victim]) -> Evaluated:
+    victim, data, config, folder = case.victim, case.data, case.config, case.folder
+    judged, ball = _judged(case)
     report = _completed(judged.report, victim, data, ball, config, others)
     evidence = next(each for each in judged.evidence if each.threat == ball)
-    gallery = gallery_of(model, data, evidence.adversarial.to(device), threat=str(ball))
+    gallery = gallery_of(victim.model, data, evidence.adversarial.to(data.device), threat=str(ball))
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
     keep(folder, report, gallery)
     write_pages(folder, [entry])
     write_worst(folder / WORST, evidence, data.classes)
     done = Evaluated(report=report, entry=entry, folder=folder)
     if config.track:
-        _track(victim, config, done, headline_ball(config, data, report), say)
+        _track(victim, config, done, headline_ball(config, data, report), case.say)
     return done
 
 
-def _judged(
-    victim: Victim, data: ResidentDataset, plan: Plan, config: EvaluateConfig, folder: Path, say: Say
-) -> tuple[Judged, ThreatModel]:
+def _judged(case: _Case) -> tuple[Judged, ThreatModel]:
     """The attacks, the checklist, and what follows from it: AutoAttack where a cheap suite is in doubt, or an audit."""
+    config, crew = case.config, case.crew
 
     def judged_with(after: After) -> Judged:
-        parts = folder / "parts"
-        options = {"batch_size": config.batch_size, "folder": parts, "progress": True, "after": after, "say": say}
-        return judge(victim.model, data, plan, name=victim.name, **options)  # type: ignore[arg-type]
+        options = {"batch_size": config.batch_size, "folder": case.folder / "parts", "after": after, "say": case.say}
+        name, progress = case.victim.name, crew is None
+        return judge(case.victim.model, case.data, case.plan, name=name, progress=progress, crew=crew, **options)  # type: ignore[arg-type]
 
     judged = judged_with(After())
     ball = _telling(judged.report)
     findings: tuple[Finding, ...] = ()
     if config.checks:
-        evidence = next(each for each in judged.evidence if each.threat == ball)
-        findings = _checked(victim.model, data, evidence, config, say)
+        findings = _checked(case, next(each for each in judged.evidence if each.threat == ball))
     after = After(audit=config.auditing, doubt=doubt(findings))
     if after != After():
         # What was found is on disk; only what follows is worked out.
@@ -144,18 +154,23 @@ def _completed(
     )
 
 
-def _checked(
-    model: nn.Module, data: ResidentDataset, evidence: Evidence, config: EvaluateConfig, say: Say
-) -> tuple[Finding, ...]:
+def _checked(case: _Case, evidence: Evidence) -> tuple[Finding, ...]:
     """The findings, what the attacks broke counting as broken; what passes is one line, unless all is asked for."""
+    config, model, data = case.config, case.victim.model, case.data
 
     def told(line: str) -> None:
         if config.verbose or not line.startswith("pass"):
-            say(line)
+            case.say(line)
 
-    options = {"seed": config.seed, "precision": config.precision, "evidence": evidence, "say": told}
-    findings = run_checks(model, data, evidence.threat, **options)  # type: ignore[arg-type]
-    say(verdicts(findings))
+    options = {"seed": config.seed, "precision": config.precision}
+    elsewhere = case.crew and case.crew.check(model, data, case.plan, evidence, **options)  # type: ignore[arg-type]
+    if elsewhere:
+        findings, lines = elsewhere
+        for line in lines:
+            told(line)
+    else:
+        findings = run_checks(model, data, evidence.threat, evidence=evidence, say=told, **options)  # type: ignore[arg-type]
+    case.say(verdicts(findings))
     return findings
 
 

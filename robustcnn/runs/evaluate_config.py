@@ -27,6 +27,7 @@ from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.suites import SuiteName, asking_suite
 from robustcnn.models.checkpoint import Which
 from robustcnn.runs.find_model.victim import SourceConfig
+from robustcnn.runs.pool import PoolConfig
 
 FITTED_ON = 1000
 """Training pictures that a universal perturbation is learnt on."""
@@ -86,6 +87,8 @@ class EvaluateConfig:
     """Images looked at together in a search; auto finds a size that suits the machine."""
     source: SourceConfig = field(default_factory=SourceConfig)
     """Of models that come from elsewhere."""
+    pool: PoolConfig = field(default_factory=PoolConfig)
+    """Other processes or machines that share the work."""
     seed: int = 0
     """Of the examples' choice and of the attacks."""
     track: bool = True
@@ -99,6 +102,8 @@ class EvaluateConfig:
         check_threads(self.threads)
         if self.batch_size != "auto" and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 or auto, got {self.batch_size}")
+        if self.pool and self.source.queries is not None:
+            raise ValueError("queries are counted by one process: leave out --queries, or --workers and --scheduler")
         for eps in self.eps:
             ThreatModel(norm=self.norm, eps=eps)
         named = [attack_named(text) for text in self.attacks]

@@ -138,7 +138,7 @@ def test_any_function_that_makes_a_module_is_a_model(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["evaluate"], "evaluate wants one MODEL before the options, got none"),
+        (["evaluate"], "evaluate wants a MODEL before the options, got none"),
         (["evaluate", "a", "b"], "got a b"),
         (["evaluate", "absent"], "no model 'absent'"),
         (["evaluate", "mime"], "did you mean 'mine'?"),

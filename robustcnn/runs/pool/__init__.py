@@ -1,0 +1,3 @@
+"""Other processes and machines that take pieces of evaluations, by way of Dask."""
+
+from robustcnn.runs.pool.pool_config import PoolConfig as PoolConfig

@@ -1,0 +1,241 @@
+"""A Dask scheduler, of our own or somebody else's, and what is sent there and comes back."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from robustcnn.core.runtime import first_line
+from robustcnn.runs.folder import Say
+from robustcnn.runs.pool.labour import same, versions
+from robustcnn.runs.pool.parcels import Parcel
+from robustcnn.runs.pool.pool_config import PoolConfig, read_cluster
+
+INSTALL = "lists on several processes need Dask: pip install 'robustcnn[dask]'"
+TRIES = 3
+"""Of a piece: how often it may fail, or take its worker down with it."""
+PATIENCE = 60.0
+"""Seconds in which a scheduler, or its first worker, has to be there (again)."""
+SETTINGS = {
+    "distributed.scheduler.allowed-failures": TRIES - 1,
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.admin.large-graph-warning-threshold": "1TB",
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    # Of trouble with a piece its owner is told; Dask's own pages about it are not wanted.
+    "logging.distributed": "critical",
+}
+
+
+class Lost(Exception):
+    """What was sent will not come back: the scheduler is gone, or was started anew."""
+
+
+class Interrupted(Exception):
+    """The list was stopped: nothing more is waited for."""
+
+
+@dataclass(eq=False)
+class DaskPool:
+    """Connected; threads share it."""
+
+    config: PoolConfig
+    say: Say
+    client: Any = None
+    cluster: Any = None
+    stopped: threading.Event = field(default_factory=threading.Event)
+    _era: int = 0
+    """Grows with each connection."""
+    _parcels: dict[str, Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def size(self) -> int:
+        """Workers at the moment."""
+        workers = self.client.scheduler_info(n_workers=-1)["workers"] if self.client.status == "running" else ()
+        return max(len(workers), 1)
+
+    @property
+    def era(self) -> int:
+        return self._era
+
+    def send(
+        self, work: Callable[..., Any], parcels: tuple[Parcel, ...], asked: bytes, done: Callable[[Any], None]
+    ) -> Any:
+        """Have a worker do this; `done` is called with the future, from another thread, however it ends."""
+        with self._lock:
+            futures = [self._sent(each) for each in parcels]
+            future = self.client.submit(work, *futures, asked, pure=False, retries=TRIES - 1)
+        future.add_done_callback(done)
+        return future
+
+    def _sent(self, parcel: Parcel) -> Any:
+        if parcel.name not in self._parcels:
+            self._parcels[parcel.name] = self.client.submit(same, parcel, key=f"{parcel.name}-{self._era}")
+        return self._parcels[parcel.name]
+
+    def forget(self, parcels: tuple[Parcel, ...]) -> None:
+        """No piece will need these any more; others may still."""
+        with self._lock:
+            for each in parcels:
+                self._parcels.pop(each.name, None)
+
+    def came(self, future: Any) -> Any:
+        """What a worker made of it; its exception where it failed."""
+        if self.stopped.is_set():
+            raise Interrupted
+        try:
+            if future.status not in ("finished", "error"):
+                raise Lost
+            return future.result()
+        except _losses() as problem:
+            raise Lost from problem
+
+    def regain(self, era: int) -> None:
+        """Connect anew after a loss in that era, unless another thread has."""
+        with self._lock:
+            if era != self._era:
+                return
+            if not self.config.scheduler:
+                raise ConnectionError("the cluster's scheduler is gone (the same command goes on from what came back)")
+            self.say(f"{self.config.scheduler} is gone: waiting for it to come back")
+            with contextlib.suppress(Exception):
+                self.client.close(timeout=1)
+            self._connect(PATIENCE)
+            self._era, self._parcels = self._era + 1, {}
+
+    def _connect(self, patience: float) -> None:
+        address, end = self.config.scheduler or self.cluster, time.monotonic() + patience
+        while True:
+            try:
+                self.client = _dask().Client(address, timeout=5, set_as_default=False)
+                break
+            except (OSError, TimeoutError, ValueError) as problem:
+                if self.stopped.is_set():
+                    raise Interrupted from None
+                if isinstance(problem, ValueError) or time.monotonic() > end:
+                    raise ConnectionError(
+                        f"the scheduler {self.config.scheduler} cannot be reached: {first_line(problem)[:200]} (is it "
+                        "running, and is this its address? dask scheduler prints it)"
+                    ) from None
+                time.sleep(0.5)
+        self._wait_for_worker(end if patience else time.monotonic() + PATIENCE)
+        refuse_others(self.client.run(versions), self.say)
+
+    def _wait_for_worker(self, end: float) -> None:
+        told = False
+        while not self.client.scheduler_info(n_workers=-1)["workers"]:
+            if self.stopped.is_set():
+                raise Interrupted
+            if time.monotonic() > end and self.config.scheduler:
+                raise ConnectionError(
+                    f"the scheduler {self.config.scheduler} has no worker (start some: dask worker "
+                    f"{self.config.scheduler} --nthreads 1 --memory-limit 0)"
+                )
+            if not told and not self.config.workers:
+                self.say("waiting for the first worker")
+                told = True
+            time.sleep(0.1)
+
+
+def refuse_others(found: Mapping[str, Mapping[str, str]], say: Say) -> None:
+    """Refuse workers that would answer another question; say so where they may round otherwise."""
+    ours = versions()
+    for worker, theirs in found.items():
+        if theirs["robustcnn"] != ours["robustcnn"]:
+            raise ValueError(
+                f"the worker {worker} has robustcnn {theirs['robustcnn']}, this is {ours['robustcnn']} (install the "
+                "same everywhere)"
+            )
+    odd = sorted({f"{name} {theirs[name]}" for theirs in found.values() for name in ours if theirs[name] != ours[name]})
+    if odd:
+        say(f"workers have {', '.join(odd)}, this is {ours['torch']}: figures may differ in what rounding decides")
+
+
+@contextlib.contextmanager
+def connected(config: PoolConfig, *, say: Say) -> Iterator[DaskPool]:
+    """Workers inside the block; those that were started here end with it."""
+    import dask
+
+    distributed = _dask()
+    with dask.config.set(SETTINGS):
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        pool = DaskPool(config=config, say=say)
+        try:
+            pool.cluster = None if config.scheduler else _cluster(config, distributed)
+            pool._connect(0.0)
+            yield pool
+        except BaseException:
+            pool.stopped.set()
+            raise
+        finally:
+            for each in (pool.client, pool.cluster):
+                with contextlib.suppress(Exception):
+                    if each is not None:
+                        each.close(timeout=5)
+
+
+def _cluster(config: PoolConfig, distributed: Any) -> Any:
+    if config.cluster is None:
+        return _local(config.workers or 1, distributed)
+    table = read_cluster(config.cluster)
+    module, _, name = table.kind.rpartition(".")
+    try:
+        kind = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise ValueError(f"--cluster {config.cluster}: cannot find class {table.kind}: {problem}") from None
+    try:
+        cluster = kind(**table.options)
+        if name != "SSHCluster":
+            cluster.scale(config.workers or table.workers)
+    except Exception as problem:  # of any kind: it is not our code
+        raise ValueError(f"--cluster {config.cluster}: {table.kind} cannot start: {first_line(problem)}") from None
+    return cluster
+
+
+def _local(count: int, distributed: Any) -> Any:
+    """Processes of this machine: one thread each, one GPU each where there are any, no limit on memory."""
+    gpus = _gpus()
+
+    def worker(number: int) -> dict[str, Any]:
+        environ = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        if gpus:
+            environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+        options = {"nthreads": 1, "memory_limit": 0, "env": environ, "dashboard": False}
+        return {"cls": distributed.Nanny, "options": {**options, "host": "127.0.0.1", "silence_logs": logging.CRITICAL}}
+
+    scheduler = {"cls": distributed.Scheduler, "options": {"host": "127.0.0.1", "dashboard": False}}
+    workers = {number: worker(number) for number in range(count)}
+    return distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
+
+
+def _gpus() -> list[str]:
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [each for each in named.split(",") if each.strip()]
+    return [str(number) for number in range(torch.cuda.device_count())]
+
+
+def _losses() -> tuple[type[BaseException], ...]:
+    from concurrent.futures import CancelledError
+
+    return (CancelledError, _dask().comm.CommClosedError)
+
+
+def _dask() -> Any:
+    try:
+        import distributed
+    except ImportError:
+        raise ValueError(INSTALL) from None
+    return distributed

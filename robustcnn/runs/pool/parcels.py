@@ -1,0 +1,124 @@
+"""What travels to workers: models, data and the rest of a job as bytes, each known by its digest."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import pickle
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+import torch
+from torch import Tensor, nn
+
+from robustcnn.core.runtime import DeviceName
+from robustcnn.data import ResidentDataset
+from robustcnn.evaluate.pieces import BatchSize, Job
+from robustcnn.evaluate.plan import Plan, fingerprint
+from robustcnn.fast.plain_view import beneath
+from robustcnn.models.checkpoint import Which
+from robustcnn.runs.find_model import SourceConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a model is had that cannot travel itself: on a worker that sees the same files."""
+
+    text: str
+    runs: Path
+    which: Which
+    source: SourceConfig
+    place: Path
+    """The working folder that relative names begin at."""
+    print: str = ""
+    """Of the weights that have to come of it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Rest:
+    """Of a job, what is small."""
+
+    plan: Plan
+    clean: Tensor
+    batch_size: BatchSize
+    device: DeviceName
+    threads: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Bytes under a name that says what is in them."""
+
+    name: str
+    content: bytes
+
+
+def parcel(what: str, value: Any) -> Parcel:
+    """Classes and functions of the user's own travel with it: a worker need not have their files."""
+    with _by_value():
+        content = cloudpickle.dumps(value)
+    return Parcel(f"{what}-{hashlib.sha256(content).hexdigest()[:24]}", content)
+
+
+def model_parcel(model: nn.Module, recipe: Recipe) -> Parcel:
+    """The model itself, or its recipe where it cannot be written down."""
+    model, device = beneath(model), next((each.device for each in model.parameters()), torch.device("cpu"))
+    try:
+        return parcel("model", model.to("cpu"))
+    except (TypeError, AttributeError, RuntimeError, ValueError, pickle.PicklingError, NotImplementedError):
+        return parcel("recipe", _with_print(recipe, model))
+    finally:
+        model.to(device)
+
+
+def _with_print(recipe: Recipe, model: nn.Module) -> Recipe:
+    from dataclasses import replace
+
+    return replace(recipe, print=fingerprint(model))
+
+
+def job_parcels(job: Job, recipe: Recipe, rest: Rest) -> tuple[Parcel, Parcel, Parcel]:
+    """A job in three parts, of which a worker may have some already."""
+    data: ResidentDataset = job.data.to("cpu")
+    return model_parcel(job.model, recipe), parcel("data", data), parcel("job", rest)
+
+
+@contextlib.contextmanager
+def _by_value() -> Iterator[None]:
+    """Inside the block modules that are installed nowhere are written down with what is in them."""
+    own = [module for module in list(sys.modules.values()) if _is_users(module)]
+    registered = []
+    for module in own:
+        with contextlib.suppress(ValueError):
+            cloudpickle.register_pickle_by_value(module)
+            registered.append(module)
+    try:
+        yield
+    finally:
+        for module in registered:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _is_users(module: ModuleType) -> bool:
+    """Whether its file lies outside of all that is installed."""
+    file = getattr(module, "__file__", None)
+    name = getattr(module, "__name__", "")
+    if not isinstance(file, str) or name.partition(".")[0] in ("robustcnn", "__main__", "__mp_main__"):
+        return False
+    path = Path(file)
+    return path.is_absolute() and not any(path.is_relative_to(folder) for folder in _installed())
+
+
+def _installed() -> set[str]:
+    return {
+        *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+        sys.base_prefix,
+        sys.prefix,
+    }
