@@ -8,7 +8,7 @@ import pickle
 import sys
 import sysconfig
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,15 +73,9 @@ def model_parcel(model: nn.Module, recipe: Recipe) -> Parcel:
     try:
         return parcel("model", model.to("cpu"))
     except (TypeError, AttributeError, RuntimeError, ValueError, pickle.PicklingError, NotImplementedError):
-        return parcel("recipe", _with_print(recipe, model))
+        return parcel("recipe", replace(recipe, print=fingerprint(model)))
     finally:
         model.to(device)
-
-
-def _with_print(recipe: Recipe, model: nn.Module) -> Recipe:
-    from dataclasses import replace
-
-    return replace(recipe, print=fingerprint(model))
 
 
 def job_parcels(job: Job, recipe: Recipe, rest: Rest) -> tuple[Parcel, Parcel, Parcel]:

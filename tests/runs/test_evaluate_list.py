@@ -1,0 +1,259 @@
+"""Lists of evaluations by several processes: the figures of one, whatever befalls the others."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import list_attacks
+import pytest
+import torch
+from torch import nn
+
+from robustcnn import FGSM, ThreatModel, __version__, build
+from robustcnn.cli.main import main
+from robustcnn.data.registry import DataConfig, load
+from robustcnn.evaluate import Plan, fingerprint, judge, run_checks
+from robustcnn.evaluate.pieces import Job
+from robustcnn.runs.find_model import SourceConfig, find
+from robustcnn.runs.pool.dask_pool import refuse_others
+from robustcnn.runs.pool.labour import Checking, check, cooked, versions
+from robustcnn.runs.pool.parcels import Recipe, Rest, job_parcels, model_parcel
+
+pytest.importorskip("distributed")
+assert list_attacks
+TINY = ["--data.name", "digits", "--model.name", "logistic", "--fit.epochs", "1", "--threads", "1"]
+FEW = ["--count", "300", "--eps", "0.05", "0.1", "--threads", "1", "--no-track", "--no-checks"]
+EVALUATIONS = Path("mlruns/checkpoints/mine/evaluations")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A trained run named `mine`, in a working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", *TINY, "--name", "mine", "--no-track"]) == 0
+    return tmp_path
+
+
+def but_for_seconds(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: but_for_seconds(item) for key, item in value.items() if key not in ("seconds", "started")}
+    return [but_for_seconds(item) for item in value] if isinstance(value, list) else value
+
+
+def reports() -> dict[str, Any]:
+    """By the evaluation's folder, as bytes."""
+    found = EVALUATIONS.glob("*/report.json")
+    return {path.parent.name: json.dumps(but_for_seconds(json.loads(path.read_text()))) for path in found}
+
+
+def one_process(*options: str) -> dict[str, Any]:
+    """What it says; nothing of it is left on disk."""
+    assert main(["evaluate", "mine", *FEW, *options]) == 0
+    found = reports()
+    EVALUATIONS.rename(f"evaluations-{time.monotonic_ns()}")
+    return found
+
+
+@pytest.mark.slow
+def test_two_processes_say_what_one_says_of_several_suites(run: Path) -> None:
+    options = ["--suite", "quick,swift", "--eps", "0.1", "--count", "140"]
+    alone = one_process(*options)
+    assert main(["evaluate", "mine", *FEW, *options, "--workers", "2"]) == 0
+    assert len(alone) == 2
+    assert reports() == alone
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_its_pieces_are_made_by_others(run: Path) -> None:
+    attack = ["--attacks", f"mortal(file='{run / 'die'}')", "pgd(steps=3)"]
+    alone = one_process(*attack)
+    (run / "die").touch()
+    assert main(["evaluate", "mine", *FEW, *attack, "--workers", "2"]) == 0
+    assert not (run / "die").exists()
+    assert reports() == alone
+
+
+@pytest.mark.slow
+def test_a_piece_that_always_fails_is_named_and_all_others_are_made(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", "mine", *FEW, "--attacks", "failing", "fgsm", "--workers", "2"]
+    assert main(command) == 2
+    told = capsys.readouterr().err
+    assert "failed 3 times: 00-linf-0.05-00002 (Failing(few=44) in linf 0.05): RuntimeError: these images" in told
+    (folder,) = EVALUATIONS.iterdir()
+    made = {path.stem for path in (folder / "parts").glob("*.safetensors")}
+    balls, blocks = ("linf-0.05", "linf-0.1"), ("00000", "00001", "00002")
+    assert made == {f"{n}-{ball}-{block}" for n in ("00", "01") for ball in balls for block in blocks} - {
+        f"00-{ball}-00002" for ball in balls
+    }
+    # What failed elsewhere is made here, and only that.
+    assert main(command[:-2]) == 0
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Elsewhere:
+    """A scheduler and a worker that are started by hand, in a folder of their own."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.address, self.port, self.folder = f"tcp://127.0.0.1:{port}", str(port), folder
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        self._start("scheduler", "--host", "127.0.0.1", "--port", self.port, "--no-dashboard")
+        self._start("worker", self.address, "--nthreads", "1", "--memory-limit", "0", "--no-dashboard", "--no-nanny")
+
+    def _start(self, *words: str) -> None:
+        environ = os.environ | {"ROLE": words[0], "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "dask", *words]
+        with (self.folder / f"{words[0]}.log").open("ab") as log:
+            self.processes.append(subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log, env=environ))
+
+    def kill(self) -> None:
+        for each in self.processes:
+            each.send_signal(signal.SIGKILL)
+            each.wait()
+        self.processes = []
+
+
+@pytest.fixture
+def elsewhere(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
+    place = Elsewhere(port, tmp_path_factory.mktemp("elsewhere"))
+    place.start()
+    yield place
+    place.kill()
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_dies_and_comes_back_costs_the_pieces_that_were_out(run: Path, elsewhere: Elsewhere) -> None:
+    attack = ["--attacks", "slow"]
+    alone = one_process(*attack)
+
+    def restart() -> None:
+        while not list(EVALUATIONS.glob("*/parts/0*.safetensors")):
+            time.sleep(0.05)
+        elsewhere.kill()
+        elsewhere.start()
+
+    accident = threading.Thread(target=restart)
+    accident.start()
+    assert main(["evaluate", "mine", *FEW, *attack, "--scheduler", elsewhere.address]) == 0
+    accident.join()
+    assert reports() == alone
+
+
+def test_a_scheduler_that_is_not_there_is_one_line(run: Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "mine", *FEW, "--scheduler", f"tcp://127.0.0.1:{port}"]) == 2
+    told = capsys.readouterr().err
+    assert f"the scheduler tcp://127.0.0.1:{port} cannot be reached" in told
+    assert told.count("\n") == 1
+
+
+def test_a_worker_with_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"worker tcp://far:1 has robustcnn 9\.9, this is .*install the same"):
+        refuse_others({"tcp://far:1": versions() | {"robustcnn": "9.9"}}, print)
+    said: list[str] = []
+    refuse_others({"tcp://far:1": versions() | {"torch": "9.9"}}, said.append)
+    assert "torch 9.9" in said[0]
+
+
+def test_without_dask_the_line_says_what_to_install(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    assert main(["evaluate", "mine", *FEW, "--workers", "2"]) == 2
+    assert "pip install 'robustcnn[dask]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--workers", "0"], "workers must be at least 1, got 0"),
+        (["--workers", "2", "--scheduler", "tcp://x:1"], "scheduler has workers of its own"),
+        (["--scheduler", "x"], "scheduler must be an address such as tcp://HOST:8786, got 'x'"),
+        (["--cluster", "none.toml"], "--cluster none.toml: No such file"),
+        (["--cluster", "odd.toml"], 'must say class = "package.Class"'),
+        (["--cluster", "absent.toml"], "cannot find class no.such.Cluster"),
+        (["--workers", "2", "--queries", "5"], "queries are counted by one process"),
+    ],
+)
+def test_a_pool_that_cannot_be_is_refused_in_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    Path("odd.toml").write_text("workers = 2")
+    Path("absent.toml").write_text('class = "no.such.Cluster"\n[options]\nqueue = "gpu"')
+    capsys.readouterr()
+    assert main(["evaluate", "mine", *FEW, *options]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_worker_finds_what_the_checklist_finds_here() -> None:
+    _, _, test = load(DataConfig(name="digits"))
+    data, threat = test.subset(40), ThreatModel(norm="linf", eps=0.1)
+    model = build("logistic", data.spec, seed=0)
+    plan = Plan(attacks=(FGSM(),), threats=(threat,), precision="fp32", block=40, seed=0)
+    judged = judge(model, data, plan)
+    (evidence,) = judged.evidence
+    here = run_checks(model, data, threat, evidence=evidence)
+    job = Job(model=model, data=data, plan=plan, clean=evidence.clean_logits)
+    rest = Rest(plan=plan, clean=job.clean, batch_size="auto", device="cpu", threads=1, version=__version__)
+    recipe = Recipe(text="mine", runs=Path(), which="best", source=SourceConfig(), place=Path())
+    asked = Checking(evidence=replace(evidence, images=torch.empty(0)), seed=0, precision="fp32")
+    found, lines = check(*job_parcels(job, recipe, rest), pickle.dumps(asked))
+    assert [replace(each, seconds=0) for each in found] == [replace(each, seconds=0) for each in here]
+    assert len(lines) >= len(here)
+
+
+class Unwritable(nn.Linear):
+    """A model that cannot be written down, as an ONNX session cannot."""
+
+    def __reduce__(self) -> str:
+        raise TypeError("cannot pickle 'Session' object")
+
+
+def test_a_model_that_cannot_travel_is_found_by_its_name_where_the_folder_is_shared(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = run / "mlruns/checkpoints"
+    recipe = Recipe(text="mine", runs=runs, which="best", source=SourceConfig(), place=run)
+    packed = pickle.loads(model_parcel(Unwritable(2, 2), recipe).content)
+    with pytest.raises(ValueError, match=r"mine travels by its name, and the worker on .* finds other weights"):
+        cooked(packed)
+    model = find("mine", runs).model
+    cooked(replace(recipe, print=fingerprint(model)))
+    with pytest.raises(ValueError, match=r"does not see the folder /nowhere \(share it with all workers\)"):
+        cooked(replace(recipe, place=Path("/nowhere")))
+    with pytest.raises(ValueError, match=r"cannot find it there: .* \(is .* shared\?\)"):
+        cooked(replace(recipe, text="other"))
+
+
+@pytest.mark.slow
+def test_a_cluster_is_made_as_its_table_says(run: Path) -> None:
+    alone = one_process("--attacks", "fgsm")
+    Path("cluster.toml").write_text(
+        'class = "distributed.LocalCluster"\nworkers = 1\n[options]\nn_workers = 0\nthreads_per_worker = 1\n'
+        "memory_limit = 0\n"
+    )
+    assert main(["evaluate", "mine", *FEW, "--attacks", "fgsm", "--cluster", "cluster.toml"]) == 0
+    assert reports() == alone
