@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robustcnn.core.rows import Draws, Rows
 from robustcnn.core.spec import ImageSpec
 from robustcnn.data.foreign import Layout, labels_of, pixels_of, stacked
 
@@ -192,8 +193,12 @@ class ResidentDataset:
         generator: torch.Generator | None = None,
         transform: Transform | None = None,
         drop_last: bool = False,
+        part: Callable[[int], Rows] | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Float pixels in [0, 1] and labels; shuffled and transformed when a generator is given."""
+        """Float pixels in [0, 1] and labels; shuffled and transformed when a generator is given.
+
+        `part` says which rows of a batch of so many are wanted; with `Draws` they are what they are in the whole batch.
+        """
         if size < 1:
             raise ValueError(f"batch size must be at least 1, got {size}")
         if transform is not None and generator is None:
@@ -207,8 +212,14 @@ class ResidentDataset:
             if order is None:
                 images, labels = self.images[start:end], self.labels[start:end]
             else:
+                chosen = order[start:end]
+                if part is not None:
+                    rows = part(end - start)
+                    chosen = rows.of(chosen)
+                    if isinstance(generator, Draws):
+                        generator.rows = rows
                 # index_select: indexing bytes by a tensor takes several times as long.
-                images, labels = (each.index_select(0, order[start:end]) for each in (self.images, self.labels))
+                images, labels = (each.index_select(0, chosen) for each in (self.images, self.labels))
             yield (
                 (as_pixels(images) if transform is None or generator is None else transform(images, generator)),
                 labels,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.results import EpochMetrics
 from robustcnn.core.runtime import Precision
 from robustcnn.data.resident import ResidentDataset
@@ -28,12 +29,14 @@ def fit(
     precision: Precision = "fp32",
     compiled: bool = False,
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Iterator[EpochMetrics]:
     """Train `model`, yielding every epoch's metrics; afterwards it carries the best epoch's weights.
 
     With a `folder`, each epoch ends in a checkpoint there, written before its metrics are yielded. `resume` goes on
     from that checkpoint and gives, on a CPU, the very weights of a training that was never interrupted.
-    `progress` shows a bar, where there is a terminal to show it on.
+    `progress` shows a bar, where there is a terminal to show it on. `ranks` are the processes that train together
+    (`joined`); the first of them alone writes.
     """
     if resume and folder is None:
         raise ValueError("resume needs the folder that holds the checkpoint")
@@ -46,6 +49,7 @@ def fit(
         precision=precision,
         compiled=compiled,
         progress=progress,
+        ranks=ranks,
     )
     try:
         journal = Journal(folder, training) if folder is not None else None
@@ -54,8 +58,8 @@ def fit(
         while not training.finished:
             metrics = training.epoch()
             if journal is not None:
-                journal.save()
+                ranks.first(journal.save)
             yield metrics
     finally:
-        training.frozen.release()
+        training.release()
     model.load_state_dict(training.best_weights)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from robustcnn.core.ranks import Ranks
 from robustcnn.core.runtime import Precision
 
 B = TypeVar("B")
@@ -22,13 +23,22 @@ class Pace:
     batch_size: int
     drop_last: bool
     batches: int
+    last: int
+    """Examples in the last of them."""
 
     @classmethod
     def of(cls, examples: int, batch_size: int) -> Pace:
         size = min(batch_size, examples)
         # Batch norm cannot normalise a single example, so a last batch of one is left out.
         alone = size > 1 and examples % size == 1
-        return cls(batch_size=size, drop_last=alone, batches=examples // size + (examples % size > alone))
+        batches = examples // size + (examples % size > alone)
+        last = size if alone or not examples % size else examples % size
+        return cls(batch_size=size, drop_last=alone, batches=batches, last=last)
+
+    def sizes(self) -> Iterator[int]:
+        """Examples in each batch."""
+        yield from (self.batch_size for _ in range(self.batches - 1))
+        yield self.last
 
     def shown(self, batches: Iterable[B], epoch: int, *, progress: bool) -> Iterator[B]:
         """The batches, with a bar where there is a terminal to show it on."""
@@ -77,3 +87,12 @@ def check_precision(precision: str) -> None:
     """Refuse one that there is not."""
     if precision not in get_args(Precision):
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+
+
+def check_shares(pace: Pace, ranks: Ranks) -> None:
+    """Refuse a batch of which a process would have nothing."""
+    if pace.batch_size < ranks.world:
+        raise ValueError(
+            f"batch_size is that of all processes together and must be at least their number, {ranks.world}, got "
+            f"{pace.batch_size} (a larger --fit.batch-size, or fewer processes)"
+        )

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from robustcnn.core.plain_data import to_plain
 from robustcnn.models.checkpoint import STORED, Checkpoint
 from robustcnn.models.stored_folder import StoredFile, numbered, write_tensors
@@ -47,20 +49,26 @@ class Journal:
 
     def restore(self) -> None:
         """Put the training where the folder's checkpoint left it."""
-        training, page = self.training, STORED.read(self.folder)
+        training = self.training
+        page, best, last, state = training.ranks.first(self._read)
         refuse_changes(_completed(page.fit, to_plain(FitConfig())), to_plain(training.config), self.folder)
         if page.data != training.train.fingerprint:
             raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
         device = training.train.device
-        last = {name: tensor.to(device) for name, tensor in STORED.tensors(self.folder, page.last).items()}
-        state = {name: tensor.to(device) for name, tensor in STORED.tensors(self.folder, page.training).items()}
+        last, state = ({name: tensor.to(device) for name, tensor in each.items()} for each in (last, state))
         training.optimizer.load_state(_under("optimizer.", state))
         training.model.load_state_dict(_under("model.", state) if training.averaged is not None else last)
         if training.averaged is not None:
             training.averaged.tensors = last
-        training.best_weights = STORED.tensors(self.folder, page.best)
+        training.best_weights = best
         training.history, self.best = page.history, page.best
-        STORED.tidy(self.folder, "weights", "training", before=len(page.history))
+        if training.ranks.leads:
+            STORED.tidy(self.folder, "weights", "training", before=len(page.history))
+
+    def _read(self) -> tuple[Checkpoint, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+        page = STORED.read(self.folder)
+        best, last, state = (STORED.tensors(self.folder, each) for each in (page.best, page.last, page.training))
+        return page, best, last, state
 
 
 def refuse_unkept(plain: dict[str, Any], where: str = "") -> None:

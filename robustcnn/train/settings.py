@@ -30,6 +30,12 @@ class FitConfig:
     """Passes over the training data, at most."""
     batch_size: int | Literal["full"] = 128
     """Examples a step; 1 is the classic stochastic descent, `full` the whole training set."""
+    accumulate: int = 1
+    """Work through each batch in so many parts, one after the other, before its one step: less memory, and the same
+    step where no batch norm and no dropout is."""
+    sync_norm: bool = True
+    """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
+    which saves waiting."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     objective: AnyObjective = field(default_factory=Standard)
     augment: Augment = field(default_factory=Augment)
@@ -64,6 +70,11 @@ class FitConfig:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size != "full" and self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1 or 'full', got {self.batch_size}")
+        if self.accumulate < 1 or (self.batch_size != "full" and self.accumulate > self.batch_size):
+            raise ValueError(
+                f"accumulate is the number of a batch's parts and must lie in [1, batch_size = {self.batch_size}], "
+                f"got {self.accumulate}"
+            )
         if min(self.l1, self.l2) < 0:
             raise ValueError(f"l1 and l2 must not be negative, got {self.l1:g} and {self.l2:g}")
         check_freeze(self.freeze)

@@ -12,18 +12,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.results import EpochMetrics, is_better
-from robustcnn.core.runtime import Precision, autocast, derived_seed, global_seed, seeded, tuned_convolutions
+from robustcnn.core.rows import Draws
+from robustcnn.core.runtime import Precision, derived_seed, global_seed, seeded, tuned_convolutions
 from robustcnn.data.resident import ResidentDataset, as_pixels
-from robustcnn.evaluate import score
 from robustcnn.models import PixelModel
+from robustcnn.train.descent import Descent
 from robustcnn.train.freezing import Frozen
-from robustcnn.train.objectives.standard import Loss, Scorer, Stage, begin
+from robustcnn.train.judge import Judge
+from robustcnn.train.objectives.standard import Scorer, Stage, begin
 from robustcnn.train.optimisation.averaging import Averaged
-from robustcnn.train.optimisation.awp import perturbed_weights
 from robustcnn.train.optimisation.optim import Optimizer
-from robustcnn.train.optimisation.penalties import Penalties
-from robustcnn.train.pace import LateReader, Pace, check_precision
+from robustcnn.train.pace import LateReader, Pace, check_precision, check_shares
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.watch import Watch, alarm, has_collapsed
 
@@ -46,6 +47,7 @@ class Training:
         precision: Precision = "fp32",
         compiled: bool = False,
         progress: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         _check(model, train, validation, config, class_weights)
         check_precision(precision)
@@ -58,11 +60,23 @@ class Training:
         self.total_steps = config.epochs * self.steps_per_epoch
         self.frozen = Frozen(model, config.freeze)
         self.optimizer = Optimizer(model, config.optim, total_steps=self.total_steps)
-        self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=len(train))
+        self.ranks = ranks
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
         self.class_weights = None if class_weights is None else class_weights.to(train.device)
-        self.watch = _watch(validation, config, precision)
-        self.progress = progress
+        check_shares(self.pace, ranks)
+        ranks.take_over([*model.parameters(), *model.buffers()])
+        self.descent = Descent(
+            self.model,
+            self.forward,
+            config,
+            examples=len(train),
+            class_weights=self.class_weights,
+            precision=precision,
+            ranks=ranks,
+        )
+        self.judge = Judge(validation, ranks, class_weights=self.class_weights, precision=precision)
+        self.watch = _watch(validation, config, precision, ranks)
+        self.progress = progress and ranks.leads
         self.history: tuple[EpochMetrics, ...] = ()
         self.best_weights: dict[str, Tensor] = {}
 
@@ -79,14 +93,14 @@ class Training:
         if self._has_collapsed() and self.config.on_overfitting == "rollback":
             self._roll_back()
         # Every epoch has seeds of its own, so a resumed training needs no generator's state.
-        with global_seed(derived_seed(self.config.seed, "dropout", number)):
+        with global_seed(self._dropout_seed(number)):
             scorer = begin(self._objective(), Stage(self.model, as_pixels(self.train.images[:8]), self.precision))
             with tuned_convolutions():
                 loss, rate = self._pass(number, scorer)
         trained = time.perf_counter()
         with self.judged_weights():
             # The loss that is trained decides: a plain one would pick the epoch that favours the common classes.
-            scores = score(self.model, self.validation, class_weights=self.class_weights, precision=self.precision)
+            scores = self.judge(self.model)
             watched = None if self.watch is None else self.watch(self.model)
             metrics = EpochMetrics(
                 epoch=number,
@@ -102,6 +116,8 @@ class Training:
             )
             if not math.isfinite(scores.loss):
                 raise _diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate)
+            # All go by the same numbers, seconds included.
+            metrics = self._agreed(metrics)
             if self._improves(metrics):
                 metrics = replace(metrics, best=True)
                 self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
@@ -110,6 +126,18 @@ class Training:
             cure = hasattr(self.config.objective, "cured")
             warnings.warn(alarm(self.history, self.config.on_overfitting, takes_noise=cure), stacklevel=2)
         return metrics
+
+    def release(self) -> None:
+        """The model's layers are what they were before."""
+        self.frozen.release()
+        self.descent.release()
+
+    def _agreed(self, metrics: EpochMetrics) -> EpochMetrics:
+        return self.ranks.first(lambda: metrics)
+
+    def _dropout_seed(self, epoch: int) -> int:
+        # No two processes drop the same units.
+        return derived_seed(self.config.seed, "dropout", epoch, *filter(None, [self.ranks.rank]))
 
     def judged_weights(self) -> AbstractContextManager[None]:
         """Inside the block the model carries the weights that are judged and kept: the averaged ones, if any."""
@@ -143,7 +171,7 @@ class Training:
 
     def _pass(self, epoch: int, scorer: Scorer) -> tuple[float, float]:
         """(mean loss, last learning rate) of one pass over the training data."""
-        generator = seeded(derived_seed(self.config.seed, "data", epoch), self.train.device)
+        generator = Draws.seeded(derived_seed(self.config.seed, "data", epoch), self.train.device)
         first = (epoch - 1) * self.steps_per_epoch
 
         def check(rows: list[list[float]], start: int) -> None:
@@ -154,9 +182,8 @@ class Training:
         losses, rate = LateReader(self.train.device, check), 0.0
         self.model.train()
         self.frozen.hold()
-        for step, (images, labels) in enumerate(self._batches(epoch, generator), start=first):
-            images = images.contiguous(memory_format=torch.channels_last)
-            loss = self._descend(scorer(images, labels, generator, progress=step / self.total_steps), labels)
+        for step, batch in enumerate(self._batches(epoch, generator), start=first):
+            loss = self.descent(scorer, *batch, generator, progress=step / self.total_steps)
             rate = self.optimizer.step(step)
             if self.averaged is not None:
                 self.averaged.update(step)
@@ -164,38 +191,27 @@ class Training:
         (mean,) = losses.means()
         return mean, rate
 
-    def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Images and labels of this process's rows, and how many all processes have."""
         batches = self.train.batches(
-            self.pace.batch_size, generator=generator, transform=self.config.augment, drop_last=self.pace.drop_last
+            self.pace.batch_size,
+            generator=generator,
+            transform=self.config.augment,
+            drop_last=self.pace.drop_last,
+            part=None if self.descent.whole_batch else self.ranks.rows,
         )
-        for batch in self.pace.shown(batches, epoch, progress=self.progress):
+        shown = self.pace.shown(batches, epoch, progress=self.progress)
+        for (images, labels), total in zip(shown, self.pace.sizes(), strict=True):
             for _ in range(self.replays):
-                yield batch
-
-    def _descend(self, loss: Loss, labels: Tensor) -> Tensor:
-        """Leave the gradients of one batch on the weights; gives its mean loss."""
-
-        def mean() -> Tensor:
-            with autocast(labels.device, self.precision):
-                losses = loss(self.forward)
-            return (losses if self.class_weights is None else losses * self.class_weights[labels]).mean()
-
-        awp = self.config.awp
-        with perturbed_weights(self.model, mean, gamma=awp) if awp else nullcontext():
-            value = mean()
-            value.backward()
-        self.penalties.add_gradients(self.model)
-        if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        return value.detach()
+                yield images.contiguous(memory_format=torch.channels_last), labels, total
 
 
-def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision) -> Watch | None:
+def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision, ranks: Ranks) -> Watch | None:
     if config.watched is None:
         return None
     count = min(config.watch, len(validation))
     part = validation.sample(count, generator=seeded(derived_seed(config.seed, "watch")))
-    return Watch(part, config.watched, precision=precision, certifies=config.certifies)
+    return Watch(part, config.watched, precision=precision, certifies=config.certifies, ranks=ranks)
 
 
 def _check(

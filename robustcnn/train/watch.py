@@ -12,11 +12,14 @@ from robustcnn.attacks.ascent import GradientAttack
 from robustcnn.attacks.craft import craft
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.certify import certified
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.results import EpochMetrics
-from robustcnn.core.runtime import Precision, seeded
+from robustcnn.core.rows import Draws
+from robustcnn.core.runtime import Precision
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import score
+from robustcnn.train.judge import Share, hits
 
 FALLEN, APART = 0.5, 2.0
 """The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""
@@ -48,27 +51,40 @@ class Watch:
     """The examples that are attacked after every epoch."""
 
     def __init__(
-        self, data: ResidentDataset, threat: ThreatModel, *, precision: Precision, certifies: bool = False
+        self,
+        data: ResidentDataset,
+        threat: ThreatModel,
+        *,
+        precision: Precision,
+        certifies: bool = False,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self.data, self.threat, self.precision, self.certifies = data, threat, precision, certifies
+        self.share = Share.of(data, ranks)
+        self.threat, self.precision, self.certifies = threat, precision, certifies
 
     def __call__(self, model: nn.Module) -> Watched:
         robust, fgsm = (self._accuracy(model, attack) for attack in (PGD(steps=10, stop=True), FGSM(stop=True)))
         return Watched(robust, fgsm, self._certified(model) if self.certifies else None)
 
     def _certified(self, model: nn.Module) -> float:
-        images = as_pixels(self.data.images)
-        proven = certified(model, images, self.data.labels, self.threat, method="interval")
-        return float(proven.double().mean())
+        def proven(data: ResidentDataset) -> float:
+            bounds = certified(model, as_pixels(data.images), data.labels, self.threat, method="interval")
+            return float(bounds.sum())
+
+        return self.share.mean(lambda data: [proven(data)])[0]
 
     def _accuracy(self, model: nn.Module, attack: GradientAttack) -> float:
-        images = as_pixels(self.data.images)
-        # The same random start every time: epochs differ by their weights alone.
-        generator = seeded(0, images.device)
-        found = craft(
-            attack, model, images, self.data.labels, self.threat, precision=self.precision, generator=generator
-        )
-        return score(model, replace(self.data, images=found)).accuracy
+        def right(data: ResidentDataset) -> float:
+            images = as_pixels(data.images)
+            # The same random start every time: epochs differ by their weights alone.
+            generator = Draws.seeded(0, images.device)
+            generator.rows = self.share.rows
+            found = craft(
+                attack, model, images, data.labels, self.threat, precision=self.precision, generator=generator
+            )
+            return hits(score(model, replace(data, images=found)))
+
+        return self.share.mean(lambda data: [right(data)])[0]
 
 
 def has_collapsed(history: Sequence[EpochMetrics], classes: int) -> bool:

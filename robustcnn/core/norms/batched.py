@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.norms.norm import Bounds
+from robustcnn.core.rows import drawn
 
 
 def per_example(values: Tensor, images: Tensor) -> Tensor:
@@ -56,7 +57,7 @@ def column(like: Tensor) -> Tensor:
 
 def draw(kind: Callable[..., Tensor], like: Tensor, generator: torch.Generator) -> Tensor:
     """Random numbers in the shape of a tensor, the same on every device: drawn where the generator lives."""
-    return kind(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
+    return drawn(kind, tuple(like.shape), generator, like.dtype).to(like.device)
 
 
 def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> Tensor:

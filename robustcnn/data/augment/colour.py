@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from robustcnn.core.rows import drawn
+
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:
     """All pixels times `factor` (N,): 0 is black, 1 changes nothing."""
@@ -42,8 +44,8 @@ def hue(images: Tensor, turns: Tensor) -> Tensor:
 
 def noise(images: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
     """Gaussian noise of standard deviation `sigma` on every pixel, in pixel units."""
-    drawn = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
-    return drawn.mul_(sigma).add_(images).clamp_(0, 1)
+    numbers = drawn(torch.randn, tuple(images.shape), generator, images.dtype)
+    return numbers.mul_(sigma).add_(images).clamp_(0, 1)
 
 
 def _grey(images: Tensor) -> Tensor:

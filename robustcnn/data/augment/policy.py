@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 import torch
 from torch import Tensor
 
 from robustcnn.core.plain_data import shown
+from robustcnn.core.rows import drawn
 from robustcnn.data.augment.colour import brightness, contrast, hue, noise, saturation
 from robustcnn.data.augment.warps import Padding, affine, cutout, mirror, shift
 from robustcnn.data.resident import as_pixels
@@ -132,10 +134,10 @@ def blend(values: Tensor, share: Tensor, partner: Tensor) -> Tensor:
 
 def _uniform(images: Tensor, generator: torch.Generator, centre: float, spread: float) -> Tensor:
     """One number an image, within `spread` of `centre`."""
-    drawn = torch.rand(len(images), generator=generator, device=images.device)
-    return centre + spread * (2 * drawn - 1)
+    numbers = drawn(torch.rand, (len(images),), generator)
+    return centre + spread * (2 * numbers - 1)
 
 
 def _integers(images: Tensor, generator: torch.Generator, low: int, high: int) -> Tensor:
     """One whole number an image, both ends included."""
-    return torch.randint(low, high + 1, (len(images),), generator=generator, device=images.device)
+    return drawn(partial(torch.randint, low, high + 1), (len(images),), generator)

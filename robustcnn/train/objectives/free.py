@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.rows import rows_of
 from robustcnn.train.objectives.robust import Robust
 from robustcnn.train.objectives.standard import Loss, Scorer, Stage
 
@@ -40,17 +41,21 @@ class Replaying:
         self.objective = objective
         self.change: Tensor | None = None
 
-    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:  # noqa: ARG002
+    def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:
         threat = self.objective.threat_at(progress)
-        standing = torch.zeros_like(images) if self.change is None else self.change
-        change = standing[: len(images)]
+        rows = rows_of(generator, len(images))
+        if self.change is None:
+            # Of the first batch, than which none is larger.
+            size = (rows.total, *images.shape[1:])
+            self.change = torch.empty(size, device=images.device, memory_format=torch.channels_last).zero_()
+        standing = self.change[: rows.total]
+        change = rows.of(standing)
         attacked = (images + change).clamp(*threat.bounds).requires_grad_()
 
         def climb(gradient: Tensor) -> None:
             moved = change + threat.eps * threat.steepest(gradient)
             moved = threat.shrink(moved, torch.full((len(images),), threat.eps, device=images.device))
-            # A smaller last batch moves its own part only.
-            self.change = torch.cat([moved, standing[len(images) :]])
+            rows.of(standing).copy_(moved)
 
         attacked.register_hook(climb)
         return lambda model: self._loss(model, attacked, labels)

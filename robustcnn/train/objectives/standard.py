@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.losses import cross_entropy
+from robustcnn.core.rows import rows_of
 from robustcnn.core.runtime import Precision
 from robustcnn.data.augment.policy import blend, draw_mixup
 
@@ -23,6 +24,9 @@ class Objective(Protocol):
     One that has to do something before, such as attacking the batch, has a method `begin` instead: it is called with
     the `Stage` at the start of every epoch, and what it gives is a `Scorer`. Nothing outlives an epoch, so that a
     resumed training needs no more than the weights.
+
+    Where a batch is worked on in parts, by several processes or one after the other, it is given one part. One whose
+    examples meet says `whole_batch = True`: it is given all of it, and answers for the rows that `rows_of` names.
     """
 
     def __call__(self, model: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor: ...
@@ -87,10 +91,17 @@ class Standard:
         if not self.mixup:
             return cross_entropy(model(images), labels, smoothing=self.label_smoothing)
         share, partner = draw_mixup(images, self.mixup, generator)
-        logits = model(blend(images, share, partner))
+        rows = rows_of(generator, len(images))
+        logits = model(rows.of(blend(images, share, partner)))
         # Cross-entropy is linear in the target, so the blended label needs no vector of probabilities.
-        own, other = (cross_entropy(logits, each, smoothing=self.label_smoothing) for each in (labels, labels[partner]))
-        return share * own + (1 - share) * other
+        targets = (rows.of(each) for each in (labels, labels[partner]))
+        own, other = (cross_entropy(logits, each, smoothing=self.label_smoothing) for each in targets)
+        return rows.of(share) * own + (1 - rows.of(share)) * other
+
+    @property
+    def whole_batch(self) -> bool:
+        """Partners may be among any rows."""
+        return self.mixup > 0
 
 
 def check_smoothing(share: float) -> None:

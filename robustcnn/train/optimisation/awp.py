@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,12 +12,17 @@ from robustcnn.train.optimisation.optim import weights_of
 
 
 @contextmanager
-def perturbed_weights(model: nn.Module, loss: Callable[[], Tensor], *, gamma: float) -> Iterator[None]:
-    """Inside the block every layer's weights stand gamma of their norm up the slope of `loss`; after it as before."""
+def perturbed_weights(
+    model: nn.Module, slope: Callable[[list[Tensor]], Sequence[Tensor]], *, gamma: float
+) -> Iterator[None]:
+    """Inside the block every layer's weights stand gamma of their norm up the slope; after it as before.
+
+    `slope` gives the gradients of the loss by these weights.
+    """
     weights = weights_of(model)
     before = [weight.detach().clone() for weight in weights]
     statistics = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    gradients = torch.autograd.grad(loss(), weights)
+    gradients = slope(weights)
     with torch.no_grad():
         # Batch norm shall have seen this batch once, not twice.
         for buffer, value in statistics:

@@ -101,7 +101,7 @@ def mean_loss(model: nn.Module) -> Tensor:
 def test_the_gradient_is_taken_at_the_worst_weights_of_a_linear_model() -> None:
     model, twin = fresh(bars(), "logistic"), fresh(bars(), "logistic")
     before = weights(model)
-    with perturbed_weights(model, lambda: mean_loss(model), gamma=0.1):
+    with perturbed_weights(model, lambda weights: torch.autograd.grad(mean_loss(model), weights), gamma=0.1):
         mean_loss(model).backward()
     assert same(before, weights(model))
     # By hand: up the slope by a tenth of the weight's own length; the bias stays.
@@ -119,7 +119,7 @@ def test_perturbed_weights_come_back_after_an_error_and_statistics_were_never_mo
     before = weights(model)
 
     def fail() -> None:
-        with perturbed_weights(model, lambda: mean_loss(model), gamma=0.1):
+        with perturbed_weights(model, lambda weights: torch.autograd.grad(mean_loss(model), weights), gamma=0.1):
             moved = weights(model)
             raise RuntimeError(str([name for name in before if not torch.equal(before[name], moved[name])]))
 

@@ -1,0 +1,152 @@
+"""One batch: the parts in which it is worked on, the loss on each, and the gradients of all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from robustcnn.core.ranks import ALONE, Ranks
+from robustcnn.core.rows import Draws, Rows
+from robustcnn.core.runtime import Precision, autocast
+from robustcnn.models import PixelModel
+from robustcnn.train.objectives.standard import Loss, Scorer
+from robustcnn.train.optimisation.awp import perturbed_weights
+from robustcnn.train.optimisation.penalties import Penalties
+from robustcnn.train.settings import FitConfig
+from robustcnn.train.synced_norm import SyncedNorm, batch_norms
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Some rows of a batch, attacked already where they are attacked."""
+
+    rows: Rows
+    labels: Tensor
+    loss: Loss
+
+
+class Descent:
+    """From a batch to the gradients on the weights."""
+
+    def __init__(
+        self,
+        model: PixelModel,
+        forward: nn.Module,
+        config: FitConfig,
+        *,
+        examples: int,
+        class_weights: Tensor | None,
+        precision: Precision,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.model, self.forward, self.config, self.precision, self.ranks = model, forward, config, precision, ranks
+        self.class_weights = class_weights
+        self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
+        self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
+        self.norm = SyncedNorm(model, ranks if config.sync_norm else ALONE)
+        self.apart = [] if config.sync_norm or ranks.world == 1 else batch_norms(model)
+        """Batch norms whose averages each process gathers for itself."""
+
+    def __call__(
+        self,
+        scorer: Scorer,
+        images: Tensor,
+        labels: Tensor,
+        total: int,
+        generator: torch.Generator,
+        *,
+        progress: float,
+    ) -> Tensor:
+        """Leave the gradients of one batch of `total` rows on the weights; gives its mean loss."""
+        parts = list(self._parts(scorer, images, labels, total, generator, progress))
+
+        def slope(weights: list[Tensor]) -> Sequence[Tensor]:
+            sums: tuple[Tensor, ...] = ()
+            for loss in self._losses(parts, generator):
+                found = torch.autograd.grad(loss, weights)
+                sums = torch._foreach_add(sums, found) if sums else found
+            self.ranks.add_up(sums)
+            return sums
+
+        awp = self.config.awp
+        with perturbed_weights(self.model, slope, gamma=awp) if awp else nullcontext():
+            value = self._backward(parts, generator)
+        self.penalties.add_gradients(self.model)
+        if self.config.clip is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        return value
+
+    def release(self) -> None:
+        """The model's layers are what they were."""
+        self.norm.release()
+
+    def _parts(
+        self,
+        scorer: Scorer,
+        images: Tensor,
+        labels: Tensor,
+        total: int,
+        generator: torch.Generator,
+        progress: float,
+    ) -> Iterator[Part]:
+        state = generator.get_state() if self.config.accumulate > 1 else None
+        parts = self.ranks.rows(total).parts(self.config.accumulate)
+        for number, rows in enumerate(parts):
+            if state is not None:
+                # Every part draws the same numbers of the whole batch, and takes its own.
+                generator.set_state(state)
+            self._work_on(rows, generator)
+            # Of a tensor that holds this process's rows only, or all.
+            place = rows if self.whole_batch else Rows(first=number, step=len(parts), total=len(labels))
+            shown = (images, labels) if self.whole_batch else (_laid_out(place.of(images)), place.of(labels))
+            yield Part(rows=rows, labels=place.of(labels), loss=scorer(*shown, generator, progress=progress))
+
+    def _losses(self, parts: list[Part], generator: torch.Generator) -> Iterator[Tensor]:
+        """What each part has in the mean over the batch."""
+        for part in parts:
+            self._work_on(part.rows, generator)
+            with autocast(part.labels.device, self.precision):
+                losses = part.loss(self.forward)
+            mean = (losses if self.class_weights is None else losses * self.class_weights[part.labels]).mean()
+            yield mean if part.rows.step == 1 else mean * part.rows.weight
+
+    def _backward(self, parts: list[Part], generator: torch.Generator) -> Tensor:
+        """Gradients and loss of the whole batch, summed once all is done.
+
+        torch's DistributedDataParallel would sum while gradients are still being computed, which hides a few percent
+        of a clean step and less of an attacked one, but hangs itself into each backward pass: two forward passes
+        before one, a gradient of a gradient, or an attack through the wrapper are then to be provided for. Here
+        nothing but the sum is shared.
+        """
+        value = torch.zeros((), device=parts[0].labels.device)
+        for loss in self._losses(parts, generator):
+            loss.backward()
+            value = value + loss.detach()
+        if self.ranks.world > 1:
+            weights = [each for each in self.model.parameters() if each.requires_grad]
+            for weight in weights:
+                # Where a process has not used a weight, another may have.
+                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+            self.ranks.add_up([value, *(weight.grad for weight in weights if weight.grad is not None)])
+            self._average_norms()
+        return value
+
+    def _average_norms(self) -> None:
+        """What each process's batch norms have gathered by themselves, so that all have one model."""
+        averages = [each for norm in self.apart for each in (norm.running_mean, norm.running_var) if each is not None]
+        for each in averages:
+            each.div_(self.ranks.world)
+        self.ranks.add_up(averages)
+
+    def _work_on(self, rows: Rows, generator: torch.Generator) -> None:
+        if isinstance(generator, Draws):
+            generator.rows = rows
+        self.norm.weight = float(rows.count > 0)
+
+
+def _laid_out(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,84 @@
+"""Batch norm that sees the whole batch of all processes, with gradients of any order, on CPU and GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from robustcnn.core.ranks import Ranks
+
+
+class SyncedNorm:
+    """A model's batch norms normalise by the batch of all processes until `release`.
+
+    Each module keeps its type, so that whoever folds or copies it finds what it knows. torch's SyncBatchNorm would be
+    another type, refuses the CPU and has no second derivative.
+    """
+
+    def __init__(self, model: nn.Module, ranks: Ranks) -> None:
+        self.modules = [] if ranks.world == 1 else batch_norms(model)
+        self.weight = 1.0
+        """0 while this process looks at a row that stands in for none."""
+        for module in self.modules:
+            # A method, which a deep copy of the module binds to the copy.
+            module.forward = MethodType(self._forward_with(ranks), module)  # type: ignore[method-assign]
+
+    def release(self) -> None:
+        """As the modules were."""
+        for module in self.modules:
+            del module.forward
+        self.modules = []
+
+    def _forward_with(self, ranks: Ranks) -> Callable[[_BatchNorm, Tensor], Tensor]:
+        def forward(module: _BatchNorm, images: Tensor) -> Tensor:
+            if not module.training:
+                return type(module).forward(module, images)
+            return normalised(module, images, ranks, self.weight)
+
+        return forward
+
+
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """Those that do what torch's do."""
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and type(module).forward is _BatchNorm.forward
+    ]
+
+
+def normalised(module: _BatchNorm, images: Tensor, ranks: Ranks, weight: float) -> Tensor:
+    """By mean and variance over the rows of all processes, which the module's running averages follow."""
+    values = images.float()
+    over = [0, *range(2, values.ndim)]
+    variance, mean = torch.var_mean(values, over, correction=0)
+    count = values.new_full((1,), weight * values.numel() / values.shape[1])
+    counts, means, variances = ranks.gather(torch.cat([count, mean, variance])).split([1, len(mean), len(mean)], 1)
+    total = counts.sum()
+    share = counts / total
+    mean = (share * means).sum(0)
+    # Chan et al. 1979: sums of squares would cancel.
+    variance = (share * (variances + (means - mean).square())).sum(0)
+    _follow(module, mean.detach(), variance.detach(), total)
+    scale = (variance + module.eps).rsqrt()
+    if module.weight is not None:
+        scale = scale * module.weight
+    shift = -mean * scale
+    if module.bias is not None:
+        shift = shift + module.bias
+    scale, shift = (each.view(-1, *[1] * (values.ndim - 2)) for each in (scale, shift))
+    return torch.addcmul(shift, values, scale).to(images.dtype)
+
+
+@torch.no_grad()
+def _follow(module: _BatchNorm, mean: Tensor, variance: Tensor, total: Tensor) -> None:
+    if module.running_mean is None or module.running_var is None or module.num_batches_tracked is None:
+        return
+    module.num_batches_tracked.add_(1)
+    share = 1 / float(module.num_batches_tracked) if module.momentum is None else module.momentum
+    module.running_mean.lerp_(mean, share)
+    module.running_var.lerp_(variance * (total / (total - 1)), share)

@@ -1,0 +1,62 @@
+"""Trainings for one process and for several: run as a script under torchrun, it writes what came out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from fitting import QUICK, bars, fresh
+from gan.gan_examples import blobs, networks
+
+from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, fit
+from robustcnn.core.ranks import ALONE, Ranks, joined
+from robustcnn.core.runtime import seeded
+from robustcnn.models import PixelModel
+from robustcnn.train import Adversarial, Fast, Free, GanConfig, Mart, Standard, Trades, pretrain
+
+THREAT = ThreatModel(norm="linf", eps=0.1)
+PLAIN = replace(QUICK, epochs=2, optim=OptimConfig(lr=0.02), watch=30)
+CONFIGS = {
+    "clean": replace(PLAIN, augment=Augment(shift=1, mirror=True, noise=0.02), clip=1.0, l2=0.1),
+    "pgd": replace(PLAIN, objective=Adversarial(threat=THREAT, steps=2)),
+    "trades": replace(PLAIN, objective=Trades(threat=THREAT, steps=2)),
+    "mart": replace(PLAIN, objective=Mart(threat=THREAT, steps=2)),
+    "free": replace(PLAIN, objective=Free(threat=THREAT, replays=3)),
+    "fast": replace(PLAIN, objective=Fast(threat=THREAT, grad_align=0.2)),
+    "awp": replace(PLAIN, objective=Adversarial(threat=THREAT, steps=2), awp=0.01),
+    "ema": replace(PLAIN, ema=0.9),
+    "mixup": replace(PLAIN, objective=Standard(mixup=0.5)),
+    "l2": replace(PLAIN, objective=Adversarial(threat=ThreatModel(norm="l2", eps=0.5), steps=2)),
+}
+"""Of the 180 training images, batches of 32 leave one of 20 for the end."""
+
+
+def trained(config: FitConfig, ranks: Ranks = ALONE, *, name: str = "bncnn") -> tuple[list[list[float]], PixelModel]:
+    """Losses and accuracies, epoch by epoch, and the model."""
+    train, validation = bars().split(0.25, generator=seeded(0))
+    model = fresh(train, name, **({"width": 0.1} if name == "bncnn" else {}))
+    history = list(fit(model, train, validation, config, progress=False, ranks=ranks))
+    return [
+        [each.train_loss, each.valid_loss, each.valid_accuracy, each.robust_accuracy or 0.0] for each in history
+    ], model
+
+
+def pretrained(ranks: Ranks = ALONE) -> list[list[float]]:
+    """The same of a DCGAN."""
+    data = blobs(90)
+    config = GanConfig(epochs=2, batch_size=32, samples=20)
+    history = pretrain(*networks(data), data, config, progress=False, ranks=ranks)
+    return [[each.generator_loss, each.discriminator_loss, each.accuracy_on_real, each.frechet] for each in history]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    found = {}
+    with joined() as group:
+        for case in sys.argv[2:]:
+            found[case] = pretrained(group) if case == "dcgan" else trained(CONFIGS[case], group)[0]
+        if group.leads:
+            Path(sys.argv[1]).write_text(json.dumps(found))
