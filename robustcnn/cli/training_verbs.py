@@ -11,6 +11,8 @@ from typing import Any
 
 from robustcnn.cli.options import parse, switches, take
 from robustcnn.cli.process import Stopped
+from robustcnn.core.launch import Parted
+from robustcnn.core.ranks import Ranks, joined
 from robustcnn.runs import pretrain as pretraining
 from robustcnn.runs import train as runs
 from robustcnn.runs.config_file import read_toml
@@ -25,10 +27,22 @@ from robustcnn.runs.warm_start import sources_model
 
 def train(arguments: list[str], *, say: Say) -> None:
     """The verb `train`."""
+    with joined() as ranks:
+        _train(arguments, say if ranks.leads else _silent, ranks)
+
+
+def _train(arguments: list[str], say: Say, ranks: Ranks) -> None:
     if resumed := _resumed(arguments):
-        with _resumable("train", *resumed):
-            say(str(runs.resume(*resumed, say=say)))
+        with _resumable("train", *resumed, ranks):
+            say(str(runs.resume(*resumed, say=say, ranks=ranks)))
         return
+    config = ranks.each(lambda: _train_config(arguments))
+    config = ranks.first(lambda: runs.named(config))
+    with _resumable("train", config.name, config.runs, ranks):
+        say(str(runs.train(config, say=say, ranks=ranks)))
+
+
+def _train_config(arguments: list[str]) -> TrainConfig:
     chosen, rest = _preset(arguments, PRESETS, TrainConfig())
     base = preset(chosen) if chosen else TrainConfig()
     file, rest = take(rest, "--config")
@@ -42,26 +56,34 @@ def train(arguments: list[str], *, say: Say) -> None:
     if config.init_from:
         # Once more, for options of the model change the one that the run starts from.
         config = parsed(replace(base, model=sources_model(config)))
-    config = runs.named(config)
-    with _resumable("train", config.name, config.runs):
-        say(str(runs.train(config, say=say)))
+    return config
 
 
 def pretrain(arguments: list[str], *, say: Say) -> None:
     """The verb `pretrain`."""
+    with joined() as ranks:
+        _pretrain(arguments, say if ranks.leads else _silent, ranks)
+
+
+def _pretrain(arguments: list[str], say: Say, ranks: Ranks) -> None:
     if resumed := _resumed(arguments):
-        with _resumable("pretrain", *resumed):
-            say(str(pretraining.resume(*resumed, say=say)))
+        with _resumable("pretrain", *resumed, ranks):
+            say(str(pretraining.resume(*resumed, say=say, ranks=ranks)))
         return
+    config = ranks.each(lambda: _pretrain_config(arguments))
+    config = ranks.first(lambda: pretraining.named(config))
+    with _resumable("pretrain", config.name, config.runs, ranks):
+        say(str(pretraining.pretrain_run(config, say=say, ranks=ranks)))
+
+
+def _pretrain_config(arguments: list[str]) -> PretrainConfig:
     chosen, rest = _preset(arguments, GAN_PRESETS, PretrainConfig())
     base = gan_preset(chosen) if chosen else PretrainConfig()
     file, rest = take(rest, "--config")
     says = "Train a DCGAN without labels; a classifier can start from its discriminator."
     text = _text("pretrain", says, presets_table(GAN_PRESETS))
     told = base if file is None else read_toml(Path(file), base)
-    config = pretraining.named(parse(PretrainConfig, rest, verb="pretrain", text=text, default=told))
-    with _resumable("pretrain", config.name, config.runs):
-        say(str(pretraining.pretrain_run(config, say=say)))
+    return parse(PretrainConfig, rest, verb="pretrain", text=text, default=told)
 
 
 def sweep(arguments: list[str], *, say: Say) -> None:
@@ -108,10 +130,19 @@ def _resumed(arguments: list[str]) -> tuple[str, Path] | None:
 
 
 @contextlib.contextmanager
-def _resumable(verb: str, name: str, runs: Path) -> Iterator[None]:
+def _resumable(verb: str, name: str, runs: Path, ranks: Ranks) -> Iterator[None]:
     """Say how to go on when the training inside the block is stopped."""
+    go_on = f"continue with: robustcnn {verb} --resume {name} --runs {runs}"
     try:
         yield
     except (KeyboardInterrupt, Stopped):
-        print(f"\nstopped; continue with: robustcnn {verb} --resume {name} --runs {runs}", file=sys.stderr)
+        if ranks.leads or ranks.world > 1:
+            why = "" if ranks.world == 1 else f" (rank {ranks.rank} of {ranks.world}: Ctrl-C, or another process ended)"
+            print(f"\nstopped{why}; {go_on}", file=sys.stderr)
         raise
+    except Parted as problem:
+        raise Parted(f"{problem}; {go_on}") from problem
+
+
+def _silent(_: str) -> None:
+    """One process of several speaks."""

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from robustcnn.core.atomic_files import FULL
+from robustcnn.core.launch import EndedElsewhere, Parted
 
 FLAG, VARIABLE = "--traceback", "ROBUSTCNN_TRACEBACK"
 HOUSE = Path(__file__).parents[1]
@@ -23,6 +24,8 @@ def asked(arguments: list[str]) -> tuple[list[str], bool]:
 
 def told(problem: BaseException, *, traced: bool) -> int:
     """Print the line; gives the exit status."""
+    if isinstance(problem, EndedElsewhere):
+        return problem.status
     if traced:
         traceback.print_exception(problem)
     status = _status(problem)
@@ -38,7 +41,9 @@ def _status(problem: BaseException) -> int:
 
 def _line(problem: BaseException) -> str:
     said = " ".join(str(problem).split())
-    if isinstance(problem, OSError | ArithmeticError) or (isinstance(problem, ValueError) and _is_ours(problem)):
+    if isinstance(problem, OSError | ArithmeticError | Parted) or (
+        isinstance(problem, ValueError) and _is_ours(problem)
+    ):
         return said or type(problem).__name__
     return f"{type(problem).__name__}: {said[:500]} ({FLAG}, or {VARIABLE}=1, shows where)"
 

@@ -41,7 +41,7 @@ class Launch:
             raise ValueError(f"RANK must lie in 0..{self.world - 1} (WORLD_SIZE - 1), got {self.rank}")
 
     @property
-    def named(self) -> bool:
+    def known(self) -> bool:
         """Whether `run` tells this launch from others; torchrun's own default for several hosts does not."""
         return self.run not in ("", "none")
 

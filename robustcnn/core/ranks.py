@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -55,6 +55,11 @@ class Ranks:
     def each(self, work: Callable[[], T]) -> T:
         """`work` on every process; where it fails on one, all end, and one of them says why."""
         return work()
+
+    def fail(self, problem: Exception) -> NoReturn:
+        """To be called by all, for what has befallen all of them: one says so."""
+        self.each(lambda: _raise(problem))
+        raise problem
 
     def first(self, work: Callable[[], T]) -> T:
         """What `work` gives on the first process, on all."""
@@ -149,15 +154,9 @@ class Group(Ranks):
     def alike(self, what: str, value: object) -> None:
         values = self._told(value)
         other = next((rank for rank, theirs in enumerate(values) if theirs != values[0]), None)
-        if other is None:
-            return
-
-        def refuse() -> None:
-            raise ValueError(
-                f"all processes must have the same {what}, but rank 0 has {values[0]} and rank {other} {values[other]}"
-            )
-
-        self.each(refuse)
+        if other is not None:
+            differ = f"rank 0 has {values[0]} and rank {other} {values[other]}"
+            self.fail(ValueError(f"all processes must have the same {what}, but {differ}"))
 
     def sum(self, tensor: Tensor) -> Tensor:
         """A new tensor with the sum over all processes."""
@@ -231,6 +230,11 @@ def joined() -> Iterator[Ranks]:
         ) from problem
     try:
         yield Group(launch)
+    except EndedElsewhere:
+        # Whoever ends first has torchrun end the others, who shall have told their trouble by then.
+        with suppress(Exception):
+            dist.barrier()
+        raise
     finally:
         dist.destroy_process_group()
 
@@ -245,6 +249,10 @@ def _together(group: Group) -> Iterator[None]:
             f"rank {group.rank} of {group.world} waits in vain for another process: it was killed, stands still, or "
             f"cannot be reached ({first_line(problem)[:200]}); the last checkpoint is whole"
         ) from problem
+
+
+def _raise(problem: Exception) -> NoReturn:
+    raise problem
 
 
 def _failure(problem: Exception | None) -> _Failure | None:

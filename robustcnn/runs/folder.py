@@ -18,6 +18,7 @@ import torch
 import robustcnn
 from robustcnn.core.atomic_files import is_plain_name, write_atomically
 from robustcnn.core.json_files import read_table, read_value
+from robustcnn.core.launch import launched
 from robustcnn.core.plain_data import shown, to_plain
 from robustcnn.models import checkpoint
 from robustcnn.train.gan import checkpoint as gan_checkpoint
@@ -39,6 +40,8 @@ class RunConfig(Protocol):
 
 
 C = TypeVar("C", bound=RunConfig)
+LAUNCH = "launch"
+"""In a run's record: what torchrun calls the launch that began it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,17 @@ class Kind(Generic[C]):
                 f"a run named {shown(config.name)} is there already ({folder}): continue it with "
                 f"--resume {config.name}, or choose another --name"
             )
-        self._write(folder, {"config": to_plain(config), "made_by": provenance()} | dict(more or {}))
+        launch = launched()
+        known = {LAUNCH: launch.run} if launch.run else {}
+        self._write(folder, {"config": to_plain(config), "made_by": provenance()} | known | dict(more or {}))
+
+    def goes_on(self, config: C) -> bool:
+        """Whether this is torchrun starting the same run once more, after a process of it ended, with an epoch done."""
+        folder, launch = folder_of(config), launched()
+        if not launch.restarts or not (folder / self.page).exists():
+            return False
+        record = self.read(folder)
+        return record.get(LAUNCH) == launch.run and record["config"] == json.loads(json.dumps(to_plain(config)))
 
     def add(self, folder: Path, more: Mapping[str, Any]) -> None:
         """Write this into the run's record too."""
@@ -104,7 +117,12 @@ def check(config: RunConfig) -> None:
 
 def made_up(*parts: str) -> str:
     """A name for a run that was given none: what it is about, time and process, so that two at once differ."""
-    return "-".join([*(part.partition(":")[0] for part in parts), stamp()])
+    launch = launched()
+    if launch.may_restart and not launch.known:
+        raise ValueError("name must be given where torchrun may start the training again (--name)")
+    # Started again, it shall find itself.
+    own = launch.run[:8] if launch.may_restart else stamp()
+    return "-".join([*(part.partition(":")[0] for part in parts), own])
 
 
 def stamp() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.runtime import derived_seed, global_seed, pick_device, use_threads
 from robustcnn.data.registry import load
 from robustcnn.data.resident import ResidentDataset
@@ -26,6 +28,7 @@ from robustcnn.train.gan.latents import interpolated, sample_latents
 from robustcnn.train.gan.loop import pretrain
 from robustcnn.train.gan.metrics import GAN_HEADER, GanMetrics
 from robustcnn.train.gan.watch import alarms, generated
+from robustcnn.train.pace import check_shares
 
 PICTURES = "samples"
 """In a run's folder."""
@@ -47,19 +50,34 @@ class Pretrained:
         return "\n".join([*(f"beware: {trouble}" for trouble in self.alarms), kept])
 
 
-def pretrain_run(config: PretrainConfig, *, resume: bool = False, say: Say = lambda _: None) -> Pretrained:
-    """Train as `config` says; `resume` goes on where the run of that name stopped."""
+def pretrain_run(
+    config: PretrainConfig, *, resume: bool = False, say: Say = lambda _: None, ranks: Ranks = ALONE
+) -> Pretrained:
+    """Train as `config` says; `resume` goes on where the run of that name stopped.
+
+    Of several processes (`ranks`) the first alone writes to the folder.
+    """
     use_threads(config.threads)
-    config = named(config)
-    folder, device = folder_of(config), pick_device(config.device)
-    data = load(config.data).train.to(device)
+    config = ranks.first(lambda: named(config))
+    folder = folder_of(config)
+    data = ranks.in_turn(lambda: load(config.data).train.to(ranks.device(pick_device(config.device))))
+    ranks.alike("training data", data.fingerprint)
     with global_seed(derived_seed(config.fit.seed, "weights")):
         networks = Generator(data.spec, config.model), discriminator(data.spec, config.model)
-    features = _features(config, data)
-    with owned(folder):
-        if not resume:
-            PRETRAINING.claim(config)
-        return _pretrain(config, data, networks, features, resume=resume, say=say)
+    features = ranks.each(lambda: _features(config, data))
+    with ExitStack() as owning:
+
+        def claimed() -> bool:
+            going_on = resume or PRETRAINING.goes_on(config)
+            check_shares(len(data), config.fit.batch_size, ranks)
+            owning.enter_context(owned(folder))
+            if not going_on:
+                PRETRAINING.claim(config)
+            return going_on
+
+        going_on = ranks.first(claimed)
+        say = say if ranks.leads else lambda _: None
+        return _pretrain(config, data, networks, features, resume=going_on, say=say, ranks=ranks)
 
 
 def _pretrain(
@@ -70,13 +88,15 @@ def _pretrain(
     *,
     resume: bool,
     say: Say,
+    ranks: Ranks,
 ) -> Pretrained:
     """In a folder that is this process's own."""
     folder, device = folder_of(config), data.device
     say(_opening(config, data, device, [sum(each.numel() for each in net.parameters()) for net in networks]))
-    with SpooledTracker(folder, group=config.group, say=say) if config.track else NullTracker() as tracker:
+    tracked = config.track and ranks.leads
+    with SpooledTracker(folder, group=config.group, say=say) if tracked else NullTracker() as tracker:
         _introduce(tracker, config, data, device)
-        if resume:
+        if resume and ranks.leads:
             _catch_up(tracker, config, folder)
         say(GAN_HEADER)
         for metrics in pretrain(
@@ -87,18 +107,20 @@ def _pretrain(
             resume=resume,
             features=features,
             precision=config.precision,
+            ranks=ranks,
         ):
             say(str(metrics))
             tracker.epoch(metrics)
-            _picture(tracker, folder, _epoch_name(metrics), _samples(networks[0], config))
+            if ranks.leads:
+                _picture(tracker, folder, _epoch_name(metrics), _samples(networks[0], config))
             tracker.picture(f"{PICTURES}/{_epoch_name(metrics)}.png", "samples", step=metrics.epoch)
-        return _finish(config, folder, tracker)
+        return ranks.first(lambda: _finish(config, folder, tracker))
 
 
-def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Pretrained:
+def resume(name: str, runs: Path, *, say: Say = lambda _: None, ranks: Ranks = ALONE) -> Pretrained:
     """Continue the pre-training of that name."""
-    config, has_started = PRETRAINING.resumed(name, runs)
-    return pretrain_run(config, resume=has_started, say=say)
+    config, has_started = ranks.first(lambda: PRETRAINING.resumed(name, runs))
+    return pretrain_run(config, resume=has_started, say=say, ranks=ranks)
 
 
 def named(config: PretrainConfig) -> PretrainConfig:

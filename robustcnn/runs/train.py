@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.results import HEADER, EpochMetrics, Scores
 from robustcnn.core.runtime import derived_seed, global_seed, pick_device, seeded, usable, use_threads
 from robustcnn.data.balance import balanced, class_weights
@@ -22,6 +24,7 @@ from robustcnn.runs.train_config import TRAINING, TrainConfig
 from robustcnn.runs.warm_start import INIT_FROM, Beginning, begin
 from robustcnn.tracking import NullTracker, SpooledTracker, Tracker
 from robustcnn.train import fit
+from robustcnn.train.pace import check_shares
 
 OnEpoch = Callable[[EpochMetrics], None]
 
@@ -47,22 +50,46 @@ class Trained:
 
 
 def train(
-    config: TrainConfig, *, resume: bool = False, say: Say = lambda _: None, on_epoch: OnEpoch = lambda _: None
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    say: Say = lambda _: None,
+    on_epoch: OnEpoch = lambda _: None,
+    ranks: Ranks = ALONE,
 ) -> Trained:
-    """Train as `config` says; `resume` goes on where the run of that name stopped; `on_epoch` may end it by raising."""
+    """Train as `config` says; `resume` goes on where the run of that name stopped; `on_epoch` may end it by raising.
+
+    Of several processes (`ranks`) the first alone writes to the folder, and is told of epochs.
+    """
     use_threads(config.threads)
-    config = named(config)
+    config = ranks.first(lambda: named(config))
     folder = folder_of(config)
-    device = pick_device(config.device)
-    splits = _splits(config, device)
-    with global_seed(derived_seed(config.fit.seed, "weights")):
-        # What a run started from may be gone by the time it goes on.
-        fresh = None if resume else begin(config, splits.train.spec)
-    with owned(folder):
-        if fresh is not None:
-            TRAINING.claim(config, {INIT_FROM: fresh.record} if fresh.record else {})
-        beginning = fresh or Beginning(model=checkpoint.load(folder))
-        return _train(config, splits, folder, beginning, resume=resume, say=say, on_epoch=on_epoch)
+    splits = ranks.in_turn(lambda: _splits(config, ranks.device(pick_device(config.device))))
+    ranks.alike("training data", splits.train.fingerprint)
+    with ExitStack() as owning:
+
+        def claimed() -> tuple[Beginning, bool]:
+            going_on = resume or TRAINING.goes_on(config)
+            with global_seed(derived_seed(config.fit.seed, "weights")):
+                # What a run started from may be gone by the time it goes on.
+                fresh = None if going_on else begin(config, splits.train.spec)
+            check_shares(len(splits.train), config.fit.batch_size, ranks)
+            owning.enter_context(owned(folder))
+            if fresh is not None:
+                TRAINING.claim(config, {INIT_FROM: fresh.record} if fresh.record else {})
+            return fresh or Beginning(model=checkpoint.load(folder)), going_on
+
+        beginning, going_on = ranks.first(claimed)
+        return _train(
+            config,
+            splits,
+            folder,
+            beginning,
+            resume=going_on,
+            say=say if ranks.leads else lambda _: None,
+            on_epoch=on_epoch if ranks.leads else lambda _: None,
+            ranks=ranks,
+        )
 
 
 def _train(
@@ -74,31 +101,33 @@ def _train(
     resume: bool,
     say: Say,
     on_epoch: OnEpoch,
+    ranks: Ranks,
 ) -> Trained:
     """In a folder that is this process's own."""
     model, device = beginning.model, splits.train.device
-    say(_opening(config, splits, model, device) + beginning.line)
-    with _tracker(config, folder, say) as tracker:
+    say(_opening(config, splits, model, device, ranks) + beginning.line)
+    with _tracker(config, folder, say) if ranks.leads else NullTracker() as tracker:
         _introduce(tracker, config, splits, device)
         tracker.tags({f"{INIT_FROM}.{key}": value for key, value in beginning.record.items()})
-        if resume:
+        if resume and ranks.leads:
             # An epoch may have reached the checkpoint and not the tracker.
             for metrics in checkpoint.read_page(folder).history:
                 tracker.epoch(metrics)
-        for metrics in _epochs(model, config, splits, folder, resume=resume):
+        for metrics in _epochs(model, config, splits, folder, resume=resume, ranks=ranks):
             if metrics.epoch == 1 or resume:
                 say(HEADER)
                 resume = False
             say(str(metrics))
             tracker.epoch(metrics)
             on_epoch(metrics)
-        return _finish(config, splits, model, folder, tracker)
+        tested = ranks.first(lambda: _finish(config, splits, model, folder, tracker))
+        return tested if ranks.leads else replace(tested, model=model.eval())
 
 
-def resume(name: str, runs: Path, *, say: Say = lambda _: None) -> Trained:
+def resume(name: str, runs: Path, *, say: Say = lambda _: None, ranks: Ranks = ALONE) -> Trained:
     """Continue the run of that name; finished runs are only tested again."""
-    config, has_started = TRAINING.resumed(name, runs)
-    return train(config, resume=has_started, say=say)
+    config, has_started = ranks.first(lambda: TRAINING.resumed(name, runs))
+    return train(config, resume=has_started, say=say, ranks=ranks)
 
 
 def _tracker(config: TrainConfig, folder: Path, say: Say) -> Tracker:
@@ -114,7 +143,7 @@ def _introduce(tracker: Tracker, config: TrainConfig, splits: Splits, device: to
 
 
 def _epochs(
-    model: PixelModel, config: TrainConfig, splits: Splits, folder: Path, *, resume: bool
+    model: PixelModel, config: TrainConfig, splits: Splits, folder: Path, *, resume: bool, ranks: Ranks
 ) -> Iterator[EpochMetrics]:
     weights = class_weights(splits.train) if config.balance == "weights" else None
     return fit(
@@ -127,6 +156,7 @@ def _epochs(
         resume=resume,
         precision=config.precision,
         compiled=config.compile,
+        ranks=ranks,
     )
 
 
@@ -141,12 +171,13 @@ def named(config: TrainConfig) -> TrainConfig:
     return config if config.name else replace(config, name=made_up(config.data.name, config.model.name))
 
 
-def _opening(config: TrainConfig, splits: Splits, model: PixelModel, device: torch.device) -> str:
+def _opening(config: TrainConfig, splits: Splits, model: PixelModel, device: torch.device, ranks: Ranks) -> str:
     count = sum(parameter.numel() for parameter in model.parameters())
     sizes = " + ".join(f"{len(part):,}" for part in splits)
     return (
         f"run {config.name}: {config.model.name} ({count:,} parameters) on {config.data.name} "
         f"({sizes} images to train + validate + test), {device}, {usable(config.precision, device)}"
+        f"{f', {ranks.world} processes' if ranks.world > 1 else ''}"
     )
 
 

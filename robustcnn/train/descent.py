@@ -17,7 +17,7 @@ from robustcnn.train.objectives.standard import Loss, Scorer
 from robustcnn.train.optimisation.awp import perturbed_weights
 from robustcnn.train.optimisation.penalties import Penalties
 from robustcnn.train.settings import FitConfig
-from robustcnn.train.synced_norm import SyncedNorm, batch_norms
+from robustcnn.train.shared_model import SharedModel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +47,7 @@ class Descent:
         self.class_weights = class_weights
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
         self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
-        self.norm = SyncedNorm(model, ranks if config.sync_norm else ALONE)
-        self.apart = [] if config.sync_norm or ranks.world == 1 else batch_norms(model)
-        """Batch norms whose averages each process gathers for itself."""
+        self.shared = SharedModel(model, ranks, sync_norm=config.sync_norm)
 
     def __call__(
         self,
@@ -80,10 +78,6 @@ class Descent:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         return value
 
-    def release(self) -> None:
-        """The model's layers are what they were."""
-        self.norm.release()
-
     def _parts(
         self,
         scorer: Scorer,
@@ -107,7 +101,10 @@ class Descent:
 
     def _losses(self, parts: list[Part], generator: torch.Generator) -> Iterator[Tensor]:
         """What each part has in the mean over the batch."""
+        dropout = GlobalState(parts[0].labels.device) if len(parts) > 1 else None
         for part in parts:
+            if dropout is not None:
+                dropout.restore()
             self._work_on(part.rows, generator)
             with autocast(part.labels.device, self.precision):
                 losses = part.loss(self.forward)
@@ -115,37 +112,31 @@ class Descent:
             yield mean if part.rows.step == 1 else mean * part.rows.weight
 
     def _backward(self, parts: list[Part], generator: torch.Generator) -> Tensor:
-        """Gradients and loss of the whole batch, summed once all is done.
-
-        torch's DistributedDataParallel would sum while gradients are still being computed, which hides a few percent
-        of a clean step and less of an attacked one, but hangs itself into each backward pass: two forward passes
-        before one, a gradient of a gradient, or an attack through the wrapper are then to be provided for. Here
-        nothing but the sum is shared.
-        """
+        """Gradients and loss of the whole batch."""
         value = torch.zeros((), device=parts[0].labels.device)
         for loss in self._losses(parts, generator):
             loss.backward()
             value = value + loss.detach()
-        if self.ranks.world > 1:
-            weights = [each for each in self.model.parameters() if each.requires_grad]
-            for weight in weights:
-                # Where a process has not used a weight, another may have.
-                weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            self.ranks.add_up([value, *(weight.grad for weight in weights if weight.grad is not None)])
-            self._average_norms()
+        self.shared.add_up([value])
         return value
-
-    def _average_norms(self) -> None:
-        """What each process's batch norms have gathered by themselves, so that all have one model."""
-        averages = [each for norm in self.apart for each in (norm.running_mean, norm.running_var) if each is not None]
-        for each in averages:
-            each.div_(self.ranks.world)
-        self.ranks.add_up(averages)
 
     def _work_on(self, rows: Rows, generator: torch.Generator) -> None:
         if isinstance(generator, Draws):
             generator.rows = rows
-        self.norm.weight = float(rows.count > 0)
+        self.shared.work_on(rows)
+
+
+class GlobalState:
+    """Of torch's own generators, from which dropout draws."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.host = device, torch.get_rng_state()
+        self.gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def restore(self) -> None:
+        torch.set_rng_state(self.host)
+        if self.gpu is not None:
+            torch.cuda.set_rng_state(self.gpu, self.device)
 
 
 def _laid_out(images: Tensor) -> Tensor:

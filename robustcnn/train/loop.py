@@ -40,18 +40,21 @@ def fit(
     """
     if resume and folder is None:
         raise ValueError("resume needs the folder that holds the checkpoint")
-    training = Training(
-        model,
-        train,
-        validation,
-        config or FitConfig(),
-        class_weights=class_weights,
-        precision=precision,
-        compiled=compiled,
-        progress=progress,
-        ranks=ranks,
+    training = ranks.each(
+        lambda: Training(
+            model,
+            train,
+            validation,
+            config or FitConfig(),
+            class_weights=class_weights,
+            precision=precision,
+            compiled=compiled,
+            progress=progress,
+            ranks=ranks,
+        )
     )
     try:
+        training.descent.shared.take_over()
         journal = Journal(folder, training) if folder is not None else None
         if journal is not None and resume:
             journal.restore()

@@ -89,10 +89,11 @@ def check_precision(precision: str) -> None:
         raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
 
 
-def check_shares(pace: Pace, ranks: Ranks) -> None:
+def check_shares(examples: int, batch_size: int | str, ranks: Ranks) -> None:
     """Refuse a batch of which a process would have nothing."""
-    if pace.batch_size < ranks.world:
+    largest = examples if batch_size == "full" else min(int(batch_size), examples)
+    if largest < ranks.world:
         raise ValueError(
             f"batch_size is that of all processes together and must be at least their number, {ranks.world}, got "
-            f"{pace.batch_size} (a larger --fit.batch-size, or fewer processes)"
+            f"{largest} (a larger --fit.batch-size, or fewer processes)"
         )

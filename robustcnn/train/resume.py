@@ -51,9 +51,6 @@ class Journal:
         """Put the training where the folder's checkpoint left it."""
         training = self.training
         page, best, last, state = training.ranks.first(self._read)
-        refuse_changes(_completed(page.fit, to_plain(FitConfig())), to_plain(training.config), self.folder)
-        if page.data != training.train.fingerprint:
-            raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
         device = training.train.device
         last, state = ({name: tensor.to(device) for name, tensor in each.items()} for each in (last, state))
         training.optimizer.load_state(_under("optimizer.", state))
@@ -67,6 +64,9 @@ class Journal:
 
     def _read(self) -> tuple[Checkpoint, dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
         page = STORED.read(self.folder)
+        refuse_changes(completed(page.fit, to_plain(FitConfig())), to_plain(self.training.config), self.folder)
+        if page.data != self.training.train.fingerprint:
+            raise ValueError(f"cannot resume {self.folder}: it was trained on other data than these")
         best, last, state = (STORED.tensors(self.folder, each) for each in (page.best, page.last, page.training))
         return page, best, last, state
 
@@ -90,9 +90,9 @@ def _under(prefix: str, tensors: dict[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+def completed(old: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
     """What an earlier version wrote, with the options that it did not have yet at their defaults."""
-    tables = {key: _completed(value, defaults.get(key) or {}) for key, value in old.items() if isinstance(value, dict)}
+    tables = {key: completed(value, defaults.get(key) or {}) for key, value in old.items() if isinstance(value, dict)}
     return defaults | old | tables
 
 

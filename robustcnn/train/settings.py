@@ -32,7 +32,7 @@ class FitConfig:
     """Examples a step; 1 is the classic stochastic descent, `full` the whole training set."""
     accumulate: int = 1
     """Work through each batch in so many parts, one after the other, before its one step: less memory, and the same
-    step where no batch norm and no dropout is."""
+    step where no batch norm is."""
     sync_norm: bool = True
     """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
     which saves waiting."""

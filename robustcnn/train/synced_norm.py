@@ -2,44 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import MethodType
-
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from robustcnn.core.ranks import Ranks
-
-
-class SyncedNorm:
-    """A model's batch norms normalise by the batch of all processes until `release`.
-
-    Each module keeps its type, so that whoever folds or copies it finds what it knows. torch's SyncBatchNorm would be
-    another type, refuses the CPU and has no second derivative.
-    """
-
-    def __init__(self, model: nn.Module, ranks: Ranks) -> None:
-        self.modules = [] if ranks.world == 1 else batch_norms(model)
-        self.weight = 1.0
-        """0 while this process looks at a row that stands in for none."""
-        for module in self.modules:
-            # A method, which a deep copy of the module binds to the copy.
-            module.forward = MethodType(self._forward_with(ranks), module)  # type: ignore[method-assign]
-
-    def release(self) -> None:
-        """As the modules were."""
-        for module in self.modules:
-            del module.forward
-        self.modules = []
-
-    def _forward_with(self, ranks: Ranks) -> Callable[[_BatchNorm, Tensor], Tensor]:
-        def forward(module: _BatchNorm, images: Tensor) -> Tensor:
-            if not module.training:
-                return type(module).forward(module, images)
-            return normalised(module, images, ranks, self.weight)
-
-        return forward
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
@@ -52,12 +19,17 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 def normalised(module: _BatchNorm, images: Tensor, ranks: Ranks, weight: float) -> Tensor:
-    """By mean and variance over the rows of all processes, which the module's running averages follow."""
-    values = images.float()
+    """By mean and variance over the rows of all processes, which the module's running averages follow.
+
+    `weight` is 0 where this process's row stands in for none. torch's SyncBatchNorm refuses the CPU and has no second
+    derivative.
+    """
+    values = images.to(torch.promote_types(images.dtype, torch.float32))
     over = [0, *range(2, values.ndim)]
     variance, mean = torch.var_mean(values, over, correction=0)
     count = values.new_full((1,), weight * values.numel() / values.shape[1])
     counts, means, variances = ranks.gather(torch.cat([count, mean, variance])).split([1, len(mean), len(mean)], 1)
+    counts = counts.detach()
     total = counts.sum()
     share = counts / total
     mean = (share * means).sum(0)

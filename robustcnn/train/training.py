@@ -63,8 +63,7 @@ class Training:
         self.ranks = ranks
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
         self.class_weights = None if class_weights is None else class_weights.to(train.device)
-        check_shares(self.pace, ranks)
-        ranks.take_over([*model.parameters(), *model.buffers()])
+        check_shares(len(train), config.batch_size, ranks)
         self.descent = Descent(
             self.model,
             self.forward,
@@ -93,7 +92,7 @@ class Training:
         if self._has_collapsed() and self.config.on_overfitting == "rollback":
             self._roll_back()
         # Every epoch has seeds of its own, so a resumed training needs no generator's state.
-        with global_seed(self._dropout_seed(number)):
+        with global_seed(derived_seed(self.config.seed, "dropout", number)):
             scorer = begin(self._objective(), Stage(self.model, as_pixels(self.train.images[:8]), self.precision))
             with tuned_convolutions():
                 loss, rate = self._pass(number, scorer)
@@ -115,14 +114,15 @@ class Training:
                 certified_accuracy=watched and watched.certified,
             )
             if not math.isfinite(scores.loss):
-                raise _diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate)
+                self.ranks.fail(_diverged(scores.loss, "validation loss", number * self.steps_per_epoch, number, rate))
             # All go by the same numbers, seconds included.
             metrics = self._agreed(metrics)
             if self._improves(metrics):
                 metrics = replace(metrics, best=True)
                 self.best_weights = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
         self.history = (*self.history, metrics)
-        if self._has_collapsed() and (self.config.on_overfitting != "warn" or self._collapses == 1):
+        new = self.config.on_overfitting != "warn" or self._collapses == 1
+        if self.ranks.leads and self._has_collapsed() and new:
             cure = hasattr(self.config.objective, "cured")
             warnings.warn(alarm(self.history, self.config.on_overfitting, takes_noise=cure), stacklevel=2)
         return metrics
@@ -130,14 +130,10 @@ class Training:
     def release(self) -> None:
         """The model's layers are what they were before."""
         self.frozen.release()
-        self.descent.release()
+        self.descent.shared.release()
 
     def _agreed(self, metrics: EpochMetrics) -> EpochMetrics:
         return self.ranks.first(lambda: metrics)
-
-    def _dropout_seed(self, epoch: int) -> int:
-        # No two processes drop the same units.
-        return derived_seed(self.config.seed, "dropout", epoch, *filter(None, [self.ranks.rank]))
 
     def judged_weights(self) -> AbstractContextManager[None]:
         """Inside the block the model carries the weights that are judged and kept: the averaged ones, if any."""
@@ -177,7 +173,7 @@ class Training:
         def check(rows: list[list[float]], start: int) -> None:
             for index, (value,) in enumerate(rows, start=first + start + 1):
                 if not math.isfinite(value):
-                    raise _diverged(value, "loss", index, epoch, rate)
+                    self.ranks.fail(_diverged(value, "loss", index, epoch, rate))
 
         losses, rate = LateReader(self.train.device, check), 0.0
         self.model.train()

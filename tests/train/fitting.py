@@ -27,7 +27,7 @@ def parts(classes: int = 2) -> tuple[ResidentDataset, ResidentDataset]:
 
 def fresh(data: ResidentDataset, name: str = "smallcnn", **options: object) -> PixelModel:
     with global_seed(0):
-        return build(name, data.spec, **({"width": 0.1} if name == "smallcnn" else {}), **options)
+        return build(name, data.spec, **(({"width": 0.1} if name == "smallcnn" else {}) | options))
 
 
 QUICK = FitConfig(epochs=3, batch_size=32, optim=OptimConfig(lr=0.05))

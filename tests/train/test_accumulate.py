@@ -20,6 +20,12 @@ def test_parts_give_the_curves_of_the_whole_batch(config: FitConfig) -> None:
     torch.testing.assert_close(parts, whole, atol=1e-4, rtol=0)
 
 
+def test_parts_drop_the_units_that_the_whole_batch_drops() -> None:
+    config = replace(CONFIGS["clean"], awp=0.01)
+    whole, parts = (trained(replace(config, accumulate=count), name="smallcnn", dropout=0.3)[0] for count in (1, 3))
+    torch.testing.assert_close(parts, whole, atol=1e-4, rtol=0)
+
+
 def test_class_weights_count_in_parts_as_in_the_whole() -> None:
     train, validation = bars().split(0.25, generator=seeded(0))
     weights = torch.tensor([0.2, 1.8])

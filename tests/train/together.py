@@ -34,10 +34,12 @@ CONFIGS = {
 """Of the 180 training images, batches of 32 leave one of 20 for the end."""
 
 
-def trained(config: FitConfig, ranks: Ranks = ALONE, *, name: str = "bncnn") -> tuple[list[list[float]], PixelModel]:
+def trained(
+    config: FitConfig, ranks: Ranks = ALONE, *, name: str = "bncnn", dropout: float = 0.0
+) -> tuple[list[list[float]], PixelModel]:
     """Losses and accuracies, epoch by epoch, and the model."""
     train, validation = bars().split(0.25, generator=seeded(0))
-    model = fresh(train, name, **({"width": 0.1} if name == "bncnn" else {}))
+    model = fresh(train, name, width=0.1, dropout=dropout)
     history = list(fit(model, train, validation, config, progress=False, ranks=ranks))
     return [
         [each.train_loss, each.valid_loss, each.valid_accuracy, each.robust_accuracy or 0.0] for each in history
@@ -52,11 +54,17 @@ def pretrained(ranks: Ranks = ALONE) -> list[list[float]]:
     return [[each.generator_loss, each.discriminator_loss, each.accuracy_on_real, each.frechet] for each in history]
 
 
+MORE = {
+    "dcgan": pretrained,
+    "dropout": lambda ranks: trained(CONFIGS["pgd"], ranks, dropout=0.2)[0],
+    "apart": lambda ranks: trained(replace(PLAIN, sync_norm=False), ranks)[0],
+}
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     found = {}
     with joined() as group:
         for case in sys.argv[2:]:
-            found[case] = pretrained(group) if case == "dcgan" else trained(CONFIGS[case], group)[0]
+            found[case] = MORE[case](group) if case in MORE else trained(CONFIGS[case], group)[0]
         if group.leads:
             Path(sys.argv[1]).write_text(json.dumps(found))

@@ -21,8 +21,9 @@ from robustcnn.models import PixelModel
 from robustcnn.models.dcgan import DcganConfig, Generator, discriminator
 from robustcnn.models.stored_folder import Page, StoredFile, StoredFolder, numbered, write_tensors
 from robustcnn.train.gan.metrics import GanMetrics
+from robustcnn.train.gan.settings import GanConfig
 from robustcnn.train.gan.training import GanTraining
-from robustcnn.train.resume import refuse_changes
+from robustcnn.train.resume import completed, refuse_changes
 
 PAGE = "gan.json"
 
@@ -75,19 +76,26 @@ def save(folder: Path, training: GanTraining) -> None:
 
 def restore(folder: Path, training: GanTraining) -> None:
     """Put the training where the folder's checkpoint left it."""
+    page, state = training.ranks.first(lambda: _filled(folder, training))
+    training.take_over()
+    for name, optimizer in training.optimizers.items():
+        mine = {key: tensor.to(training.data.device) for key, tensor in state.items() if key.startswith(f"{name}.")}
+        optimizer.load_state({key.removeprefix(f"{name}."): tensor for key, tensor in mine.items()})
+    training.history = page.history
+    if training.ranks.leads:
+        STORED.tidy(folder, "generator", "discriminator", "gan-training", before=len(page.history))
+
+
+def _filled(folder: Path, training: GanTraining) -> tuple[GanCheckpoint, dict[str, Tensor]]:
+    """With the networks' weights in place; gives the page and the optimisers' state."""
     page = read_page(folder)
-    refuse_changes(page.fit, to_plain(training.config), folder)
+    refuse_changes(completed(page.fit, to_plain(GanConfig())), to_plain(training.config), folder)
     refuse_changes(to_plain(page.model), to_plain(training.generator.config), folder, "model.")
     if page.data != training.data.fingerprint:
         raise ValueError(f"cannot resume {folder}: it was trained on other data than these")
     STORED.fill(training.generator, folder, page.generator)
     STORED.fill(training.discriminator, folder, page.discriminator)
-    state = STORED.tensors(folder, page.training)
-    for name, optimizer in training.optimizers.items():
-        mine = {key: tensor.to(training.data.device) for key, tensor in state.items() if key.startswith(f"{name}.")}
-        optimizer.load_state({key.removeprefix(f"{name}."): tensor for key, tensor in mine.items()})
-    training.history = page.history
-    STORED.tidy(folder, "generator", "discriminator", "gan-training", before=len(page.history))
+    return page, STORED.tensors(folder, page.training)
 
 
 def read_page(folder: Path | str) -> GanCheckpoint:

@@ -30,6 +30,9 @@ class GanConfig:
     """One-sided label smoothing: what bce wants the discriminator to say of real images."""
     samples: int = 1000
     """Generated and real images that each epoch is judged on."""
+    sync_norm: bool = True
+    """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
+    which saves waiting."""
     seed: int = 0
     """Of the initial weights, the order of images and the latent vectors."""
 

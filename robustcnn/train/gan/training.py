@@ -12,6 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.ranks import ALONE, Ranks
+from robustcnn.core.rows import Rows
 from robustcnn.core.runtime import Precision, autocast, derived_seed, frozen_weights, seeded
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
@@ -22,7 +24,8 @@ from robustcnn.train.gan.metrics import GanMetrics
 from robustcnn.train.gan.settings import GanConfig
 from robustcnn.train.gan.watch import GanAlarm, SampleWatch, alarm
 from robustcnn.train.optimisation.optim import OptimConfig, Optimizer
-from robustcnn.train.pace import LateReader, Pace, check_precision
+from robustcnn.train.pace import LateReader, Pace, check_precision, check_shares
+from robustcnn.train.shared_model import SharedModel
 from robustcnn.train.training import TrainingDiverged
 
 PER_STEP = (
@@ -48,6 +51,7 @@ class GanTraining:
         features: Features | None = None,
         precision: Precision = "fp32",
         progress: bool = True,
+        ranks: Ranks = ALONE,
     ) -> None:
         _check(generator, discriminator, data)
         check_precision(precision)
@@ -55,7 +59,12 @@ class GanTraining:
             net.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator = generator, discriminator
         self.data, self.config, self.precision = data, config, precision
-        self.pace = Pace.of(len(data), config.batch_size)
+        self.pace, self.ranks = Pace.of(len(data), config.batch_size), ranks
+        check_shares(len(data), config.batch_size, ranks)
+        self.shared = {
+            name: SharedModel(net, ranks, sync_norm=config.sync_norm)
+            for name, net in {"generator": generator, "discriminator": discriminator}.items()
+        }
         self.optimizers = {
             "generator": _adam(generator, config.rate_of_generator, config),
             "discriminator": _adam(discriminator, config.lr, config),
@@ -67,7 +76,7 @@ class GanTraining:
             count=min(config.samples, len(data)),
             seed=config.seed,
         )
-        self.progress = progress
+        self.progress = progress and ranks.leads
         self.history: tuple[GanMetrics, ...] = ()
 
     @property
@@ -79,64 +88,90 @@ class GanTraining:
         number, start = len(self.history) + 1, time.perf_counter()
         means = self._pass(number)
         trained = time.perf_counter()
-        diversity, frechet = self.watch(self.generator)
-        metrics = GanMetrics(
-            epoch=number,
-            **dict(zip(PER_STEP, means, strict=True)),
-            diversity=diversity,
-            frechet=frechet,
-            images_per_second=len(self.data) / (trained - start),
-            seconds=time.perf_counter() - start,
-        )
+
+        def judged() -> GanMetrics:
+            diversity, frechet = self.watch(self.generator)
+            return GanMetrics(
+                epoch=number,
+                **dict(zip(PER_STEP, means, strict=True)),
+                diversity=diversity,
+                frechet=frechet,
+                images_per_second=len(self.data) / (trained - start),
+                seconds=time.perf_counter() - start,
+            )
+
+        metrics = self.ranks.first(judged)
         self.history = (*self.history, metrics)
-        for trouble in alarm(self.history):
+        for trouble in alarm(self.history) if self.ranks.leads else []:
             warnings.warn(GanAlarm(trouble), stacklevel=2)
         return metrics
+
+    def take_over(self) -> None:
+        """The first process's weights."""
+        for shared in self.shared.values():
+            shared.take_over()
+
+    def release(self) -> None:
+        """The networks' layers are what they were."""
+        for shared in self.shared.values():
+            shared.release()
 
     def _pass(self, epoch: int) -> list[float]:
         """Means of PER_STEP over one pass over the data."""
         self.generator.train()
         self.discriminator.train()
-        values = LateReader(self.data.device, partial(_refuse_infinities, epoch=epoch, config=self.config))
-        for images, latents in self._batches(epoch):
-            values.add(self.step(images, latents))
+        check = partial(_refuse_infinities, epoch=epoch, config=self.config, ranks=self.ranks)
+        values = LateReader(self.data.device, check)
+        for images, latents, rows in self._batches(epoch):
+            values.add(self.step(images, latents, rows))
         return values.means()
 
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Real images and as many latent vectors; every epoch has seeds of its own, so resuming needs no state."""
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Rows]]:
+        """Real images, as many latent vectors, and which rows of the batch of all processes they are.
+
+        Every epoch has seeds of its own, so resuming needs no state.
+        """
         order, draws = (
             seeded(derived_seed(self.config.seed, what, epoch), self.data.device) for what in ("data", "latents")
         )
-        batches = self.data.batches(self.pace.batch_size, generator=order, drop_last=self.pace.drop_last)
-        for images, _ in self.pace.shown(batches, epoch, progress=self.progress):
-            size = (len(images), self.generator.config.latent)
-            latents = torch.randn(size, generator=draws, device=self.data.device)
-            yield images.contiguous(memory_format=torch.channels_last), latents
+        size, part = self.pace.batch_size, self.ranks.rows
+        batches = self.data.batches(size, generator=order, drop_last=self.pace.drop_last, part=part)
+        shown = self.pace.shown(batches, epoch, progress=self.progress)
+        for (images, _), total in zip(shown, self.pace.sizes(), strict=True):
+            rows = part(total)
+            latents = torch.randn((total, self.generator.config.latent), generator=draws, device=self.data.device)
+            yield images.contiguous(memory_format=torch.channels_last), rows.of(latents), rows
 
-    def step(self, images: Tensor, latents: Tensor) -> Tensor:
+    def step(self, images: Tensor, latents: Tensor, rows: Rows | None = None) -> Tensor:
         """Move the discriminator, then the generator against it; gives the values of PER_STEP."""
+        rows = rows or Rows(total=len(images))
+        for shared in self.shared.values():
+            shared.work_on(rows)
         with self._cast():
             made = self.generator(latents)
-        on_real, on_made, loss = self._move_discriminator(images, made.detach())
-        discriminator_gradient = self._stepped("discriminator", self.discriminator)
+        means = self._move_discriminator(images, made.detach(), rows)
+        discriminator_gradient = self._stepped("discriminator", self.discriminator, means)
         # Without its weights' gradients, which nobody needs here, this pass costs a third less.
         with frozen_weights(self.discriminator), self._cast():
-            opposed = generator_loss(self.config.loss, self.discriminator(made).float())
+            opposed = rows.weight * generator_loss(self.config.loss, self.discriminator(made).float())
         opposed.backward()
-        generator_gradient = self._stepped("generator", self.generator)
-        accuracies = ((on_real > 0).float().mean(), (on_made < 0).float().mean())
-        return torch.stack([opposed.detach(), loss, *accuracies, generator_gradient, discriminator_gradient])
+        opposed = opposed.detach()
+        generator_gradient = self._stepped("generator", self.generator, opposed)
+        return torch.cat([opposed[None], means, torch.stack([generator_gradient, discriminator_gradient])])
 
-    def _move_discriminator(self, images: Tensor, made: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _move_discriminator(self, images: Tensor, made: Tensor, rows: Rows) -> Tensor:
+        """Gives what these rows have in its loss and its two accuracies."""
         # One after the other: batch norm must not let the two kinds see each other.
         with self._cast():
             on_real, on_made = (self.discriminator(each).float() for each in (images, made))
         loss = discriminator_loss(self.config.loss, on_real, on_made, real_label=self.config.real_label)
-        loss.backward()
-        return on_real.detach(), on_made.detach(), loss.detach()
+        (rows.weight * loss).backward()
+        accuracies = ((on_real > 0).float().mean(), (on_made < 0).float().mean())
+        return rows.weight * torch.stack([loss.detach(), *accuracies])
 
-    def _stepped(self, name: str, net: nn.Module) -> Tensor:
-        """Take a step along the gradients, which are cleared; gives their norm."""
+    def _stepped(self, name: str, net: nn.Module, means: Tensor) -> Tensor:
+        """Take a step along the gradients, which are cleared; gives their norm, and means over all processes."""
+        self.shared[name].add_up([means])
         norm = nn.utils.get_total_norm(each.grad for each in net.parameters() if each.grad is not None)
         self.optimizers[name].step(len(self.history))
         return norm
@@ -162,12 +197,13 @@ def _check(generator: Generator, discriminator: PixelModel, data: ResidentDatase
         raise ValueError(f"pre-training needs at least 2 images, got {len(data)}")
 
 
-def _refuse_infinities(rows: list[list[float]], start: int, *, epoch: int, config: GanConfig) -> None:
+def _refuse_infinities(rows: list[list[float]], start: int, *, epoch: int, config: GanConfig, ranks: Ranks) -> None:
     for number, row in enumerate(rows, start=start + 1):
         for name, value in zip(PER_STEP, row, strict=True):
             if not math.isfinite(value):
-                raise TrainingDiverged(
+                problem = TrainingDiverged(
                     f"the {name.replace('_', ' ')} became {value} at step {number} of epoch {epoch} (learning rates "
                     f"{config.lr:g} and {config.rate_of_generator:g}): the usual cure is a lower one (--fit.lr); the "
                     "checkpoint of the last finished epoch, if there is one, is untouched"
                 )
+                ranks.fail(problem)
