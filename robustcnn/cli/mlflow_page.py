@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
 from robustcnn.core.labels import labels
 from robustcnn.runs.find_model import known_runs, told_runs
 from robustcnn.runs.folder import Say
-from robustcnn.tracking import REFUSED, Links, Place, Store, promote, read_place, refused, serve, sync
+from robustcnn.tracking import REFUSED, Links, Place, Spool, Store, promote, read_place, refused, serve, sync
 
 SHOWN = 8
 """Latest runs in the overlaid curves, when none are named."""
@@ -57,7 +57,7 @@ def ui(names: Sequence[str], options: UiVerb, *, say: Say, wait: Callable[[], No
     say("starting MLflow's server (about five seconds) ...")
     with serve(Store.of(options.runs), port=options.port) as address:
         say(f"MLflow is at {address}; Ctrl-C ends it")
-        for line in _links(address, places):
+        for line in _links(address, places, options.runs):
             say(line)
         wait()
 
@@ -98,20 +98,20 @@ def _places(folders: Sequence[Path]) -> Iterator[tuple[str, Place]]:
             yield folder.name, place
 
 
-def _links(address: str, places: dict[str, Place]) -> Iterator[str]:
+def _links(address: str, places: dict[str, Place], runs: Path) -> Iterator[str]:
     if not places:
         yield "no run has been tracked yet: robustcnn train, then robustcnn evaluate RUN"
         return
     experiment = next(iter(places.values())).experiment_id
-    links = Links(
-        base=address,
-        experiment=experiment,
-        runs=[place.run_id for place in places.values() if place.experiment_id == experiment],
-    )
+    here = {name: place.run_id for name, place in places.items() if place.experiment_id == experiment}
+    links = Links(base=address, experiment=experiment, runs=list(here.values()))
     yield f"  all runs, most robust first  {links.table}"
     yield f"  all runs as charts           {links.table}&compareRunsMode=CHART"
     yield f"  {', '.join(labels(list(places)))}:"
     yield f"    as charts                  {links.charts}"
     yield f"    side by side               {links.comparison}"
     for curve in CURVES:
-        yield f"    {curve:<26} {links.curves(curve)}"
+        # A run without the curve would be a plot's empty line.
+        having = [run for name, run in here.items() if Spool(runs / name).names(curve)]
+        if having:
+            yield f"    {curve:<26} {replace(links, runs=having).curves(curve)}"

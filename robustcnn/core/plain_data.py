@@ -114,7 +114,8 @@ def _convert(hint: Any, item: Any, path: str, base: Any) -> Any:
     if origin is dict and isinstance(item, dict):
         return item
     if origin is tuple and isinstance(item, list | tuple):
-        return tuple(_convert(arguments[0], each, path, None) for each in item)
+        kinds = arguments if len(arguments) == len(item) and ... not in arguments else [arguments[0]] * len(item)
+        return tuple(_convert(kind, each, path, None) for kind, each in zip(kinds, item, strict=True))
     return _convert_simple(hint, item, path)
 
 

@@ -264,6 +264,8 @@ class RobustnessReport:
     """One a norm: how far the undecided examples are from being decided."""
     made_by: dict[str, str] = field(default_factory=dict)
     """Versions, device, seed, precision of the search."""
+    headline: tuple[str, float] | None = None
+    """Norm and eps of the one figure that is shown first: the usual ball of the data, where it was attacked in."""
 
     def proof(self, norm: str, eps: float) -> Proof | None:
         """What was proven in that ball."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from robustcnn.core.norms import NormName
@@ -35,7 +36,7 @@ class Entry:
             return None
         return Share.of(round(self.scores.accuracy * self.scores.count), self.scores.count)
 
-    def at(self, ball: Ball | None) -> ThreatScore | None:
+    def at(self, ball: tuple[str, float] | None) -> ThreatScore | None:
         """What happened in that ball."""
         return next((each for each in self.threats if (each.norm, each.eps) == ball), None)
 
@@ -64,6 +65,20 @@ def balls(entries: Iterable[Entry]) -> list[Ball]:
     found = dict.fromkeys((threat.norm, threat.eps) for entry in entries for threat in entry.threats)
     norms = list(dict.fromkeys(norm for norm, _ in found))
     return sorted(found, key=lambda ball: (norms.index(ball[0]), ball[1]))
+
+
+def headline(entries: Sequence[Entry]) -> Ball | None:
+    """The ball of the figure that is shown first: most reports' own, if all were attacked in it."""
+    attacked = [entry for entry in entries if entry.report and entry.threats]
+    named = Counter(entry.report.headline for entry in attacked if entry.report)
+    shared = [ball for ball, _ in named.most_common() if all(entry.at(ball) for entry in attacked)]
+    return next((ball for ball in balls(entries) if ball in shared[:1]), None)
+
+
+def headline_first(entries: Sequence[Entry]) -> list[Ball]:
+    """All balls in the order in which they are read."""
+    first = headline(entries)
+    return sorted(balls(entries), key=lambda ball: ball != first)
 
 
 def telling_ball(entries: Iterable[Entry]) -> Ball | None:

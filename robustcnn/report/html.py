@@ -7,7 +7,7 @@ from pathlib import Path
 
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.results import VERDICTS, passed
-from robustcnn.report.entry import Entry, say_ball, say_robust, telling_ball
+from robustcnn.report.entry import Entry, headline, say_ball, say_robust, telling_ball
 from robustcnn.report.markup import Markup, element, section
 from robustcnn.report.table import Table
 from robustcnn.report.tables import by_attack, comparison, findings, proofs
@@ -106,7 +106,7 @@ def _checks(entry: Entry) -> Markup:
 def _card(entry: Entry, entries: Sequence[Entry]) -> Markup:
     verdict, says = _sentence(entry)
     figures = {"clean accuracy": str(entry.accuracy or "")}
-    if score := entry.at(telling_ball(entries)):
+    if score := entry.at(headline(entries) or telling_ball(entries)):
         figures[f"robust accuracy, {say_ball((score.norm, score.eps))}"] = say_robust(score)
     return element(
         "article",

@@ -10,7 +10,7 @@ from robustcnn.core.proof import Proof
 from robustcnn.core.queries import Queries
 from robustcnn.core.results import UNDEFINED, VERDICTS, AttackScore, Metrics, Share, ThreatScore
 from robustcnn.evaluate.corruption import mean_accuracy
-from robustcnn.report.entry import Ball, Entry, balls, say_ball, say_robust, telling_ball
+from robustcnn.report.entry import Ball, Entry, headline_first, say_ball, say_robust, telling_ball
 from robustcnn.report.table import Cell, Table
 
 ABSENT = Cell(text="–")
@@ -19,7 +19,7 @@ ABSENT = Cell(text="–")
 
 def comparison(entries: Sequence[Entry]) -> Table:
     """The headline figures, a column a model."""
-    where = balls(entries)
+    where = headline_first(entries)
     rows = [
         ("test examples", [_count(entry.accuracy.count if entry.accuracy else None) for entry in entries]),
         ("clean accuracy", [_share(entry.accuracy) for entry in entries]),
@@ -53,7 +53,7 @@ def comparison(entries: Sequence[Entry]) -> Table:
 
 def overview(entries: Sequence[Entry]) -> Table:
     """A row a model, narrow enough for a terminal: accuracies in per cent with their intervals, and the verdict."""
-    where = balls(entries)
+    where = headline_first(entries)
     return Table(
         labels=("model",),
         across="measure",

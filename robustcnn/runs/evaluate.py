@@ -109,7 +109,7 @@ def _evaluate(case: _Case, others: Sequence[Victim]) -> Evaluated:
     write_worst(folder / WORST, evidence, data.classes)
     done = Evaluated(report=report, entry=entry, folder=folder)
     if config.track:
-        _track(victim, config, done, headline_ball(config, data, report), case.say)
+        _track(victim, config, done, case.say)
     return done
 
 
@@ -151,6 +151,7 @@ def _completed(
         corruptions=corruption_scores(model, data, seed=seed) if corrupts else (),
         transfer=_transfer([victim, *others], data, ball, config) if others else (),
         made_by=provenance() | report.made_by,
+        headline=headline_ball(config, data, report),
     )
 
 
@@ -195,7 +196,7 @@ def _transfer(
     return transfer_matrix(models, data, PGD(steps=20), threat, seed=config.seed)
 
 
-def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, ball: tuple[str, float], say: Say) -> None:
+def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, say: Say) -> None:
     with SpooledTracker(victim.folder, say=say) as tracker:
         tracker.config({"evaluate": {name: value for name, value in to_plain(config).items() if name in TOLD}})
-        tell_evaluation(tracker, victim.folder, done.folder, done.entry, done.folder / WORST / TABLE, ball=ball)
+        tell_evaluation(tracker, victim.folder, done.folder, done.entry, done.folder / WORST / TABLE)

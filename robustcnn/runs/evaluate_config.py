@@ -147,11 +147,11 @@ def plan_of(config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> 
 
 
 def headline_ball(config: EvaluateConfig, data: ResidentDataset, report: RobustnessReport) -> tuple[str, float]:
-    """The ball of one figure a run: the nearest to the usual one, or the largest of those that were asked for."""
+    """The ball of one figure a run: the usual one or, where others were asked for, the largest of these."""
     radii = [threat.eps for threat in report.threats if math.isfinite(threat.eps)] or [math.inf]
-    if config.eps:
-        return config.norm, max(radii)
-    return config.norm, min(radii, key=lambda eps: abs(eps - _usual_eps(config, data)))
+    usual = _usual_eps(config, data)
+    nearest = min(radii, key=lambda eps: abs(eps - usual))
+    return config.norm, max(radii) if config.eps and not math.isclose(nearest, usual) else nearest
 
 
 def _fitted(

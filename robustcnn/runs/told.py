@@ -31,12 +31,10 @@ def tell_training(tracker: Tracker, folder: Path, history: Sequence[EpochMetrics
     )
 
 
-def tell_evaluation(
-    tracker: Tracker, run: Path, evaluation: Path, entry: Entry, worst: Path, *, ball: tuple[str, float]
-) -> None:
+def tell_evaluation(tracker: Tracker, run: Path, evaluation: Path, entry: Entry, worst: Path) -> None:
     """The report with its pages, figures, worst examples and the run's description."""
     report = _reported(entry)
-    tracker.report(report, ball=ball)
+    tracker.report(report, ball=report.headline)
     figures = write_figures(evaluation / FIGURES, entry)
     for path in [*(evaluation / name for name in (REPORT, *PAGES)), *figures]:
         place = path.relative_to(run)

@@ -33,6 +33,7 @@ from robustcnn.tracking.refused import REFUSED as REFUSED
 from robustcnn.tracking.refused import refused as refused
 from robustcnn.tracking.server import serve as serve
 from robustcnn.tracking.spool import SPOOL as SPOOL
+from robustcnn.tracking.spool import Spool as Spool
 from robustcnn.tracking.spooled import SpooledTracker as SpooledTracker
 from robustcnn.tracking.tracker import NullTracker as NullTracker
 from robustcnn.tracking.tracker import Tracker as Tracker

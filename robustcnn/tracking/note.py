@@ -40,7 +40,7 @@ def _verdict(report: RobustnessReport) -> str:
 
 def _table(report: RobustnessReport) -> str:
     rows: list[tuple[str, Share | Audited]] = [("clean", report.clean.accuracy)]
-    for threat in report.threats:
+    for threat in sorted(report.threats, key=lambda each: (each.norm, each.eps) != report.headline):
         ball = ThreatModel(norm=threat.norm, eps=threat.eps)
         rows.append((f"robust, {ball}", threat.robust))
         if threat.audit:

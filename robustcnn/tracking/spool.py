@@ -51,6 +51,10 @@ class Spool:
                 if line.endswith(b"\n") and (record := _record(line)) is not None:
                     yield record, start
 
+    def names(self, metric: str) -> bool:
+        """Whether a value of this metric was ever told."""
+        return any(point.key == metric for record, _ in self.read() for point in record.points)
+
     def _torn(self) -> bool:
         if not self.size:
             return False

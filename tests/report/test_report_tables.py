@@ -9,7 +9,7 @@ from report_examples import ATTACKS, EPS, SCORES, make_entries, make_report
 
 from robustcnn.core.audited import Audited
 from robustcnn.core.results import RobustnessReport, Share
-from robustcnn.report.entry import Entry, balls, say_ball, telling_ball
+from robustcnn.report.entry import Entry, balls, headline, say_ball, telling_ball
 from robustcnn.report.table import Cell, Table
 from robustcnn.report.tables import by_attack, comparison, findings
 
@@ -164,3 +164,16 @@ def test_an_audited_figure_takes_the_place_of_the_cheap_one_and_says_so() -> Non
     assert audited.text == "53.1 % [52.3, 53.7] (audited: AutoAttack broke 2 of 500 that stood)"
     assert (audited.value, audited.low, audited.high) == (0.531, 0.523, 0.537)
     assert escalated.text == f"{second.robust} (AutoAttack took over)"
+
+
+def test_the_usual_ball_is_shown_first_and_the_others_after_it_as_they_grow() -> None:
+    report = replace(only(REPORT, 4 / 255, 8 / 255, 16 / 255), headline=("linf", 8 / 255))
+    rows = [label for (label,), _ in comparison([Entry(name="m", report=report)]).rows if "robust accuracy" in label]
+    assert rows == [f"robust accuracy, linf {each}/255" for each in (8, 4, 16)]
+
+
+def test_a_headline_in_which_not_all_were_attacked_gives_way() -> None:
+    one = replace(only(REPORT, 4 / 255, 8 / 255), headline=("linf", 8 / 255))
+    entries = [Entry(name="a", report=one), Entry(name="b", report=only(REPORT, 4 / 255))]
+    assert headline(entries[:1]) == ("linf", 8 / 255)
+    assert headline(entries) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 
 from robustcnn.cli.main import main
 from robustcnn.data.registry import DataConfig, load
-from robustcnn.runs.evaluate_config import EvaluateConfig, plan_of
+from robustcnn.data.resident import ResidentDataset
+from robustcnn.runs.evaluate_config import EvaluateConfig, headline_ball, plan_of
 from robustcnn.runs.evaluations import latest, read_report, strongest
 from robustcnn.runs.find_model import find
 from robustcnn.tracking import read_place
@@ -158,6 +160,23 @@ def test_a_mistake_is_one_line(run: Path, capsys: pytest.CaptureFixture[str], ar
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "told"),
+    [
+        ((), (4 / 255, 8 / 255), 8 / 255),
+        ((), (2 / 255, 4 / 255, 8 / 255, 16 / 255), 8 / 255),
+        ((4 / 255, 8 / 255, 16 / 255), (4 / 255, 8 / 255, 16 / 255), 8 / 255),
+        ((1 / 255, 2 / 255), (1 / 255, 2 / 255), 2 / 255),
+    ],
+)
+def test_the_headline_is_about_the_usual_ball(
+    asked: tuple[float, ...], found: tuple[float, ...], told: float, tiny_colour: ResidentDataset
+) -> None:
+    config = EvaluateConfig(data=DataConfig(name="cifar10"), eps=asked)
+    threats = [SimpleNamespace(norm="linf", eps=eps) for eps in found]
+    assert headline_ball(config, tiny_colour, SimpleNamespace(threats=threats)) == ("linf", told)  # type: ignore[arg-type]
 
 
 def test_usual_radii_are_those_of_the_papers() -> None:
