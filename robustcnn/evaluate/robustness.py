@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from robustcnn.attacks.base import Attack
+from robustcnn.attacks.black_box import black_box_in
 from robustcnn.certify.margins import Method
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.proof import Proof, TwoSided
@@ -23,6 +24,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
+from robustcnn.evaluate.first_look import first_look
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.pieces import BatchSize, Crew, Hands, Job
@@ -31,7 +33,7 @@ from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
 from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
-from robustcnn.fast.plain_view import check_takes, plain_view
+from robustcnn.fast.plain_view import plain_view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -166,7 +168,7 @@ def _largest(balls: Sequence[ThreatModel]) -> ThreatModel:
 
 
 def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:
-    check_takes(model, as_pixels(data.images[:1]))
+    first_look(model, as_pixels(data.images[:1]), again=black_box_in(model) is None)
     logits = predict(model, data).cpu()
     if logits.shape != (len(data), data.spec.num_classes):
         raise ValueError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +12,7 @@ from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import evaluating, first_line
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import finding
+from robustcnn.evaluate.first_look import first_look
 from robustcnn.evaluate.predict import predict
 from robustcnn.fast.plain_view import plain_view
 
@@ -29,7 +28,7 @@ def answers(model: nn.Module, data: ResidentDataset) -> Finding:
     """It takes batches of any size, and gives a row of numbers for each picture, in a time that can be waited for."""
     refusal = None
     try:
-        seconds = _asked(model, data, 1)
+        seconds = first_look(model, data.images[:1], again=black_box_in(model) is None)
         if seconds > PATIENCE:
             refusal = f"the model takes {seconds:.0f} s for one image, and would be asked many thousand times"
         else:
@@ -47,15 +46,14 @@ def answers(model: nn.Module, data: ResidentDataset) -> Finding:
 
 
 @torch.no_grad()
-def _asked(model: nn.Module, data: ResidentDataset, size: int) -> float:
-    images, start = data.images[:size].clone(), time.perf_counter()
+def _asked(model: nn.Module, data: ResidentDataset, size: int) -> None:
+    images = data.images[:size].clone()
     with evaluating(model):
         logits = plain_view(model)(images)
     if logits.ndim != 2 or len(logits) != size:
         raise ValueError(f"the model returns {tuple(logits.shape)} for {size} images, not a row of logits for each")
     if logits.shape[1] != data.spec.num_classes:
         raise ValueError(f"the model tells {logits.shape[1]} classes apart, {data.name} has {data.spec.num_classes}")
-    return time.perf_counter() - start
 
 
 def repeatable(model: nn.Module, data: ResidentDataset) -> Finding:

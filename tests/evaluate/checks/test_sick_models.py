@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 import torch
 from checked_networks import DATA, victim
-from sick_models import ALONE, HOSTILE, AfterCalls, Changed
+from sick_models import ALONE, HOSTILE, AfterCalls, Changed, Striped
 from torch import Tensor, nn
 
 from robustcnn.attacks import PGD
@@ -40,6 +40,17 @@ def spoken(model: nn.Module, **options: object) -> dict[str, str]:
 def test_a_sick_model_makes_its_check_speak_and_no_other(check: str) -> None:
     make, verdict = ALONE[check]
     assert spoken(make(victim("network"))) == {check: verdict}
+
+
+@pytest.mark.slow
+def test_what_one_rival_alone_finds_is_laid_at_its_door_and_in_the_sum() -> None:
+    threat = ThreatModel(norm="linf", eps=0.03)
+    sick, healthy = (
+        {each.check: each.verdict for each in run_checks(model, DATA, threat, count=40) if each.speaks_up}
+        for model in (Striped(victim("robust network"), DATA, threat.eps), victim("robust network"))
+    )
+    assert sick == {"stronger than black box": "fail", "points too good": "fail"}
+    assert healthy == {}
 
 
 def test_the_bare_checks_know_their_sick_models() -> None:
@@ -201,7 +212,10 @@ SCENES = {
     "always wrong": (lambda net: Changed(net, after=lambda z: z.roll(1, 1)), 0.1),
     "random answers": (lambda net: Changed(net, after=lambda z: torch.randn_like(z) + 0 * z), 0.1),
     "softmax out": (lambda net: Changed(net, after=lambda z: z.softmax(1)), 0.1),
+    "two classes": (lambda net: Changed(net, after=lambda z: z[:, :2]), 0.1),
 }
+TWO = DATA.subset((DATA.labels < 2).nonzero().flatten())
+TWO = replace(TWO, spec=replace(TWO.spec, classes=TWO.spec.classes[:2]))
 LENGTHS = {"linf": 1.0, "l2": 12.0, "l1": 144.0}
 
 
@@ -210,7 +224,9 @@ LENGTHS = {"linf": 1.0, "l2": 12.0, "l1": 144.0}
 @pytest.mark.parametrize("scene", SCENES)
 def test_the_checklist_ends_whatever_falls_in_every_norm(scene: str, norm: NormName) -> None:
     make, eps = SCENES[scene]
-    found = run_checks(make(victim("linear")), DATA.subset(9), ThreatModel(norm=norm, eps=eps * LENGTHS[norm]))
+    data = TWO if scene == "two classes" else DATA
+    found = run_checks(make(victim("linear")), data.subset(9), ThreatModel(norm=norm, eps=eps * LENGTHS[norm]))
+    assert len(found) > 30
     assert not [each.says for each in found if "the model stopped it" in each.says]
 
 
