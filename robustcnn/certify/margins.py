@@ -17,7 +17,7 @@ from robustcnn.certify.operations import Box
 from robustcnn.certify.region import Region
 from robustcnn.certify.slopes import best_slopes
 from robustcnn.core.plain_data import did_you_mean
-from robustcnn.core.runtime import evaluating
+from robustcnn.core.runtime import evaluating, exact_float32
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import plain_view
 
@@ -32,6 +32,7 @@ PROBE = 4
 """Images on which the graph has to agree with the model."""
 
 
+@exact_float32()
 def bounds(
     model: nn.Module,
     images: Tensor,
@@ -44,8 +45,8 @@ def bounds(
 ) -> Tensor:
     """Lower bounds (N, K) of the true logit minus every logit, wherever in the ball an image may be; inf for its own.
 
-    They hold for the model as it computes in its own precision: what rounding can do to it is part of them. A model
-    of which no bound is known is refused in one line.
+    They hold for the model as it computes in its own precision, float32 being float32 (no TF32 on a GPU): what rounding
+    can do to it is part of them. A model of which no bound is known is refused in one line.
     """
     prover = Prover(model, images, labels, threat, steps=steps)
     everything = torch.arange(len(images), device=images.device)
@@ -53,6 +54,7 @@ def bounds(
     return torch.cat(found) if found else images.new_empty(0, prover.classes, dtype=PROOF)
 
 
+@exact_float32()
 def certified(
     model: nn.Module,
     images: Tensor,
@@ -68,6 +70,7 @@ def certified(
     return prover.proven(method, batch_size)
 
 
+@exact_float32()
 def radii(
     model: nn.Module,
     images: Tensor,

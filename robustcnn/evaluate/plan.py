@@ -7,12 +7,12 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
 
+from robustcnn import __version__
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.universal import Universal
 from robustcnn.certify.margins import METHODS, Method
@@ -84,7 +84,7 @@ class Plan:
             "block": self.block,
             "seed": self.seed,
             "certify": self.certify,
-            "robustcnn": version("robustcnn"),
+            "robustcnn": __version__,
         }
 
 

@@ -6,13 +6,13 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from robustcnn import __version__
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.black_box import black_box_in
 from robustcnn.certify.margins import Method
@@ -137,7 +137,7 @@ def judge(
         proofs=proofs,
         two_sided=far,
         made_by={
-            "robustcnn": version("robustcnn"),
+            "robustcnn": __version__,
             "torch": torch.__version__,
             "device": str(data.device),
             "precision": plan.precision,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from robustcnn.certify import NoLowerBound, bounds, certified, radii
 from robustcnn.certify.margins import METHODS, Method
+from robustcnn.certify.network import Rounding
 from robustcnn.core.norms import NormName
-from robustcnn.core.runtime import seeded
+from robustcnn.core.runtime import float32_is_kept, seeded
 from robustcnn.core.spec import ImageSpec
 from robustcnn.core.threat import ThreatModel
 from robustcnn.models.registry import build
@@ -189,3 +192,21 @@ def test_wrong_arguments_are_refused(changed: dict[str, object], says: str) -> N
     given = {"images": IMAGES, "labels": torch.zeros(5, dtype=torch.int64), "threat": ThreatModel(eps=0.1)} | changed
     with pytest.raises(ValueError, match=says):
         bounds(Linear(), **given)
+
+
+@pytest.mark.parametrize("proof", [bounds, certified, radii])
+def test_proofs_are_of_float32_proper_also_where_a_gpu_would_take_tf32(
+    proof: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    kept = []
+
+    def rounding(model: torch.dtype, working: torch.dtype, device: torch.device) -> Rounding:
+        kept.append(float32_is_kept())
+        return Rounding(torch.finfo(model).eps, torch.finfo(working).eps)
+
+    monkeypatch.setattr(Rounding, "of", rounding)
+    proof(Linear(), IMAGES, torch.zeros(5, dtype=torch.int64), ThreatModel(eps=0.05))
+    assert kept
+    assert all(kept)
+    assert not float32_is_kept()
