@@ -65,7 +65,7 @@ def _cifar10(
     fit = FitConfig(
         epochs=epochs,
         batch_size=batch_size,
-        optim=OptimConfig(name="nesterov", lr=0.1 * batch_size / 128, schedule="one-cycle"),
+        optim=OptimConfig(name="nesterov", lr=0.1 * (batch_size / 128) ** 0.75, schedule="one-cycle"),
         # lambda/m * sum w^2 with m = 45,000: the usual weight decay of 5e-4.
         l2=11.25,
         augment=Augment(mirror=True, shift=4),
@@ -276,7 +276,7 @@ PRESETS = {
     "cifar10-minutes": Preset(
         says="the same in three steps by a smooth network: for ten minutes of an H100",
         config=_cifar10(
-            Trades(threat=_linf(8 / 255), steps=3), epochs=60, awp=0.005, batch_size=256, activation="silu"
+            Trades(threat=_linf(8 / 255), steps=3), epochs=75, awp=0.005, batch_size=512, activation="silu"
         ),
     ),
     **{name: Preset(says=says, config=config) for name, (says, config) in CERTIFIED.items()},
