@@ -141,7 +141,7 @@ def test_any_function_that_makes_a_module_is_a_model(tmp_path: Path, monkeypatch
     ("arguments", "said"),
     [
         (["evaluate"], "evaluate wants a MODEL before the options, got none"),
-        (["evaluate", "a", "b"], "got a b"),
+        (["evaluate", "a", "a"], "wants each MODEL once, got a more often"),
         (["evaluate", "absent"], "no model 'absent'"),
         (["evaluate", "mime"], "did you mean 'mine'?"),
         (["evaluate", "mine", "--attacks", "pdg"], "did you mean 'pgd'?"),
