@@ -9,8 +9,8 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import cloudpickle
@@ -87,7 +87,7 @@ def job_parcels(job: Job, recipe: Recipe, rest: Rest) -> tuple[Parcel, Parcel, P
 @contextlib.contextmanager
 def _by_value() -> Iterator[None]:
     """Inside the block modules that are installed nowhere are written down with what is in them."""
-    own = [module for module in list(sys.modules.values()) if _is_users(module)]
+    own = [module for name, module in list(sys.modules.items()) if _is_users(name, getattr(module, "__file__", None))]
     registered = []
     for module in own:
         with contextlib.suppress(ValueError):
@@ -100,19 +100,15 @@ def _by_value() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _is_users(module: ModuleType) -> bool:
-    """Whether its file lies outside of all that is installed."""
-    file = getattr(module, "__file__", None)
-    name = getattr(module, "__name__", "")
+@cache
+def _is_users(name: str, file: object) -> bool:
+    """Whether a module's file lies outside of all that is installed."""
     if not isinstance(file, str) or name.partition(".")[0] in ("robustcnn", "__main__", "__mp_main__"):
         return False
-    path = Path(file)
-    return path.is_absolute() and not any(path.is_relative_to(folder) for folder in _installed())
+    return Path(file).is_absolute() and not any(Path(file).is_relative_to(folder) for folder in _installed())
 
 
-def _installed() -> set[str]:
-    return {
-        *(sysconfig.get_paths()[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-        sys.base_prefix,
-        sys.prefix,
-    }
+@cache
+def _installed() -> frozenset[str]:
+    paths = sysconfig.get_paths()
+    return frozenset((*(paths[kind] for kind in ("stdlib", "platstdlib", "purelib", "platlib")), sys.base_prefix))
