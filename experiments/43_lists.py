@@ -90,10 +90,9 @@ def draw(seconds: dict[int, float], path: Path) -> None:
 
     figure = Figure(figsize=(4.5, 3), layout="constrained")
     axes = figure.subplots()
-    axes.bar([str(each) for each in seconds], [each for each in seconds.values()], color="#4c72b0", width=0.5)
-    axes.plot(range(len(seconds)), [seconds[1] / each for each in seconds], "k--", label="ideal")
+    axes.bar([str(each) for each in seconds], list(seconds.values()), color="#4c72b0", width=0.5)
+    axes.plot(range(len(seconds)), [seconds[1] / each for each in seconds], "k--")
     axes.set(xlabel="workers", ylabel="seconds for the list", ylim=(0, None))
-    axes.legend()
     figure.savefig(path, dpi=110)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from robustcnn.core.losses import is_answer, log_odds
@@ -27,13 +26,13 @@ def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
     """
     _check(logits, labels, classes)
     labels = labels.cpu()
-    logits = _answered(logits.detach().cpu().double(), labels)
+    logits = _answered(logits.detach().cpu(), labels).double()
     probabilities = logits.softmax(1)
     confidence, right = probabilities.amax(1), logits.argmax(1) == labels
     confusion = _confusion(labels, logits.argmax(1), len(classes))
     each = tuple(_of_class(index, name, confusion, logits, labels) for index, name in enumerate(classes))
     reliability = _reliability(confidence, right)
-    truth = F.one_hot(labels, len(classes))
+    errors = probabilities.scatter_add(1, labels[:, None], -torch.ones_like(probabilities[:, :1])).square_().sum(1)
     recall = _mean(one.recall.value for one in each)
     return Metrics(
         accuracy=Share.of(int(right.sum()), len(labels)),
@@ -45,7 +44,7 @@ def metrics(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> Metrics:
         f1_weighted=sum(one.f1 * one.support for one in each if one.f1 is not None) / len(labels),
         auc=_mean(one.auc for one in each),
         log_loss=float(-_true(probabilities, labels).clamp_min(torch.finfo(torch.float64).eps).log().mean()),
-        brier=float((probabilities - truth).square().sum(1).mean()),
+        brier=float(errors.mean()),
         calibration_error=_calibration_error(reliability),
         confidence=float(confidence.mean()),
         confidence_wrong=None if right.all() else float(confidence[~right].mean()),

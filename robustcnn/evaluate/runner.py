@@ -17,6 +17,7 @@ from robustcnn.core.norms import NORMS
 from robustcnn.core.progress import Listener, every, listening
 from robustcnn.core.queries import Queries
 from robustcnn.core.results import AttackScore, Share, ThreatScore
+from robustcnn.core.roomy import SCATTERED, filled, rest, slices
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig
@@ -55,7 +56,9 @@ class Trial:
         self.hands, self.after, job = hands, after, hands.job
         self.model, self.data, self.plan, self.clean = job.model, job.data, job.plan, job.clean
         self.listener: Callable[[], Listener | None] = lambda: None
-        self.images, self.labels = as_pixels(self.data.images).cpu(), self.data.labels.cpu()
+        self.folder, self.labels = hands.parts.folder, self.data.labels.cpu()
+        stored = self.data.images
+        self.images = filled(stored.shape, lambda rows: as_pixels(stored[rows]).cpu(), self.folder)
         self.blocks = torch.arange(len(self.data)).split(self.plan.block)
         self.units = len(self.plan.attacks) * len(self.plan.threats) * len(self.blocks)
 
@@ -81,10 +84,10 @@ class Trial:
         self.hands.ahead(self._chains())
         for balls in self.plan.balls:
             second.begin(balls[0].norm)
-            worst = {threat: WorstCase(self.images, self.labels, self.clean) for threat in balls}
+            worst = {threat: WorstCase(self.images, self.labels, self.clean, self.folder) for threat in balls}
             scores: dict[ThreatModel, list[AttackScore]] = {threat: [] for threat in balls}
             for number, attack in enumerate(self.plan.attacks):
-                against = Against(self.images, self.labels, self.clean)
+                against = Against(self.images, self.labels, self.clean, self.folder)
                 for threat in balls:
                     seconds = self._enlarge(against, number, threat, bar)
                     first = worst[threat].take(number, against)
@@ -163,7 +166,7 @@ class Trial:
             metrics=metrics(against.logits, self.labels, self.data.classes),
             first=first,
             kept_as_bytes=Share.of(int(against.kept.sum()), int(success.sum())),
-            distances=_medians(against.images[success], self.images[success]),
+            distances=_medians(against.images, self.images, success.nonzero().flatten()),
             seconds=seconds,
             queries=None if against.queries is None else _cost(against.queries, self.clean, self.labels),
         )
@@ -197,8 +200,14 @@ def _cost(queries: Tensor, clean: Tensor, labels: Tensor) -> Queries:
     )
 
 
-def _medians(found: Tensor, originals: Tensor) -> dict[str, float]:
-    if not len(found):
+def _medians(found: Tensor, originals: Tensor, rows: Tensor) -> dict[str, float]:
+    if not len(rows):
         return {}
-    lengths = {name: norm.length(found - originals).flatten().double() for name, norm in NORMS.items()}
-    return {norm: float(length.quantile(0.5)) for norm, length in lengths.items()}
+    lengths = torch.empty(len(NORMS), len(rows), dtype=torch.float64)
+    for each in slices(len(rows), SCATTERED):
+        change = found[rows[each]] - originals[rows[each]]
+        for length, norm in zip(lengths, NORMS.values(), strict=True):
+            length[each] = norm.length(change).flatten()
+        rest(found)
+        rest(originals)
+    return {name: float(length.quantile(0.5)) for name, length in zip(NORMS, lengths, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.roomy import rest, slices
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import predict
 
@@ -63,19 +65,35 @@ class Gallery:
 
 def gallery_of(model: nn.Module, data: ResidentDataset, adversarial: Tensor, *, threat: str, count: int = 6) -> Gallery:
     """The first `count` examples that the attack turned from right to wrong; others only when there are too few."""
-    clean = as_pixels(data.images)
-    # Not the stored bytes: what is attacked is the float picture.
-    before, after = (predict(model, replace(data, images=each)).softmax(1) for each in (clean, adversarial))
-    fooled = (before.argmax(1) == data.labels) & (after.argmax(1) != data.labels)
-    chosen = (~fooled).int().argsort(stable=True)[:count]
+    turned, others = list[int](), list[int]()
+    for rows in slices(len(data)):
+        before, after = _said(model, data, adversarial, range(len(data))[rows])
+        labels = data.labels[rows].cpu()
+        fooled = (before.argmax(1) == labels) & (after.argmax(1) != labels)
+        turned += (fooled.nonzero().flatten() + rows.start).tolist()
+        others += ((~fooled).nonzero().flatten() + rows.start).tolist() if len(others) < count else []
+        rest(adversarial)
+        if len(turned) >= count:
+            break
+    chosen = [*turned, *others][:count]
+    before, after = _said(model, data, adversarial, chosen)
     return Gallery(
-        clean=clean[chosen].cpu(),
+        clean=as_pixels(data.images[chosen]).cpu(),
         adversarial=adversarial[chosen].cpu(),
         truth=tuple(data.classes[label] for label in data.labels[chosen].tolist()),
-        before=_answers(before[chosen], data.classes),
-        after=_answers(after[chosen], data.classes),
+        before=_answers(before, data.classes),
+        after=_answers(after, data.classes),
         threat=threat,
     )
+
+
+def _said(model: nn.Module, data: ResidentDataset, adversarial: Tensor, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Probabilities, on the CPU, before and after the attack."""
+    some = data.subset(torch.tensor(rows))
+    # Not the stored bytes: what is attacked is the float picture.
+    pictures = as_pixels(some.images), adversarial[torch.tensor(rows, device=adversarial.device)].to(data.device)
+    before, after = (predict(model, replace(some, images=each)).softmax(1).cpu() for each in pictures)
+    return before, after
 
 
 def _answers(probabilities: Tensor, classes: tuple[str, ...]) -> tuple[Answer, ...]:

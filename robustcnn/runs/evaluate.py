@@ -102,7 +102,7 @@ def _evaluate(case: _Case, others: Sequence[Victim]) -> Evaluated:
     judged, ball = _judged(case)
     report = _completed(judged.report, victim, data, ball, config, others)
     evidence = next(each for each in judged.evidence if each.threat == ball)
-    gallery = gallery_of(victim.model, data, evidence.adversarial.to(data.device), threat=str(ball))
+    gallery = gallery_of(victim.model, data, evidence.adversarial, threat=str(ball))
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
     keep(folder, report, gallery)
     write_pages(folder, [entry])
