@@ -14,7 +14,7 @@ from robustcnn.attacks.base import Attack, attack_each, input_gradient
 from robustcnn.attacks.black_box import BlackBoxView, black_box_in
 from robustcnn.core.losses import cross_entropy, margin
 from robustcnn.core.progress import every, listening
-from robustcnn.core.runtime import Precision, evaluating, keep_memory, out_of_memory, seeded
+from robustcnn.core.runtime import Precision, evaluating, halving, keep_memory, out_of_memory, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import PlainView, View, beneath, check_takes
 from robustcnn.fast.view import CoarseView, FastView, fast_view
@@ -160,13 +160,15 @@ def _coarse_to_fine(
 def _survive(
     attack: Attack, view: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
 ) -> Tensor:
-    """The attack on one block, with ever smaller batches while memory does not suffice."""
-    while True:
-        try:
-            return attack_each(attack, view, images, labels, threat, generator=generator)
-        except (RuntimeError, MemoryError) as problem:
-            if not (out_of_memory(problem) and isinstance(view, View) and (view.chunk or 0) > 1):
-                raise
-            view.chunk = max(1, (view.chunk or 0) // 2)
-            if images.is_cuda:
-                torch.cuda.empty_cache()
+    """The attack on one block; where memory does not suffice, the same on smaller batches."""
+    state = generator.get_state()
+
+    def attacked(size: int) -> Tensor:
+        if isinstance(view, View) and size < len(images):
+            view.chunk = size
+        # Of an attempt that failed no draw shall be left.
+        generator.set_state(state)
+        return attack_each(attack, view, images, labels, threat, generator=generator)
+
+    usual = view.chunk if isinstance(view, View) and view.chunk else len(images)
+    return halving(attacked, usual if isinstance(view, View) else 1)

@@ -6,14 +6,15 @@ import ctypes
 import hashlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
 
+T = TypeVar("T")
 DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 
@@ -218,3 +219,17 @@ def first_line(problem: BaseException) -> str:
     """What an exception says, without the pages that some libraries add."""
     said = str(problem).strip()
     return said.splitlines()[0] if said else type(problem).__name__
+
+
+def halving(work: Callable[[int], T], size: int) -> T:
+    """`work` on so many at once, or on half as many again and again, as long as memory does not suffice."""
+    while True:
+        try:
+            return work(size)
+        except (RuntimeError, MemoryError) as problem:
+            if size <= 1 or not out_of_memory(problem):
+                raise
+        # Outside the handler, whose traceback holds on to tensors.
+        size = (size + 1) // 2
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()

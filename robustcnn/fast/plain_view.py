@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.runtime import first_line, out_of_memory
+from robustcnn.core.runtime import first_line, halving, out_of_memory
 
 NAMED = ("logits", "out", "output", "scores")
 """What models call their logits where they return several things by name."""
@@ -38,8 +38,15 @@ class PlainView(View):
         self.insists_on: torch.dtype | None = None
 
     def forward(self, images: Tensor) -> Tensor:
-        answers = [self._answer(part) for part in self.parts(images)]
-        return answers[0] if len(answers) == 1 else torch.cat(answers)
+        def answered(size: int) -> Tensor:
+            if size < len(images):
+                self.chunk = size
+            answers = [self._answer(part) for part in self.parts(images)]
+            return answers[0] if len(answers) == 1 else torch.cat(answers)
+
+        usual = min(self.chunk or len(images), len(images))
+        # A gradient's graph would hold all parts at once: whoever asks for one has to take fewer images.
+        return answered(usual) if torch.is_grad_enabled() else halving(answered, usual)
 
     def _answer(self, images: Tensor) -> Tensor:
         return logits_of(self._asked(images)).to(images.dtype)

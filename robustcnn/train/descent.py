@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,7 +14,7 @@ from torch import Tensor, nn
 
 from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.rows import Draws, Rows
-from robustcnn.core.runtime import Precision, autocast
+from robustcnn.core.runtime import Precision, autocast, halving
 from robustcnn.models import PixelModel
 from robustcnn.train.objectives.standard import Loss, Scorer
 from robustcnn.train.optimisation.awp import perturbed_weights
@@ -45,6 +48,7 @@ class Descent:
     ) -> None:
         self.model, self.forward, self.config, self.precision, self.ranks = model, forward, config, precision, ranks
         self.class_weights = class_weights
+        self.largest = sys.maxsize
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
         self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
         self.shared = SharedModel(model, ranks, sync_norm=config.sync_norm)
@@ -59,7 +63,28 @@ class Descent:
         *,
         progress: float,
     ) -> Tensor:
-        """Leave the gradients of one batch of `total` rows on the weights; gives its mean loss."""
+        """Leave the gradients of one batch of `total` rows on the weights; gives its mean loss.
+
+        Where memory does not suffice, the same is done in more parts, from then on.
+        """
+        if self.ranks.world > 1:
+            # A process that began anew by itself would leave the others waiting.
+            return self._descend(scorer, images, labels, total, generator, progress)
+        before = Before(self.model, generator, labels.device)
+        usual = min(self.largest, math.ceil(len(labels) / self.config.accumulate))
+
+        def descended(size: int) -> Tensor:
+            if size < usual:
+                self.largest = size
+                before.restore()
+                warnings.warn(f"memory is short: batches are worked on {size} images at a time", stacklevel=4)
+            return self._descend(scorer, images, labels, total, generator, progress)
+
+        return halving(descended, usual)
+
+    def _descend(
+        self, scorer: Scorer, images: Tensor, labels: Tensor, total: int, generator: torch.Generator, progress: float
+    ) -> Tensor:
         parts = list(self._parts(scorer, images, labels, total, generator, progress))
 
         def slope(weights: list[Tensor]) -> Sequence[Tensor]:
@@ -87,8 +112,9 @@ class Descent:
         generator: torch.Generator,
         progress: float,
     ) -> Iterator[Part]:
-        state = generator.get_state() if self.config.accumulate > 1 else None
-        parts = self.ranks.rows(total).parts(self.config.accumulate)
+        count = max(self.config.accumulate, math.ceil(len(labels) / self.largest))
+        state = generator.get_state() if count > 1 else None
+        parts = self.ranks.rows(total).parts(count)
         for number, rows in enumerate(parts):
             if state is not None:
                 # Every part draws the same numbers of the whole batch, and takes its own.
@@ -124,6 +150,24 @@ class Descent:
         if isinstance(generator, Draws):
             generator.rows = rows
         self.shared.work_on(rows)
+
+
+class Before:
+    """What a step that fails in its middle has to leave as it was: draws, running statistics, gradients."""
+
+    def __init__(self, model: nn.Module, generator: torch.Generator, device: torch.device) -> None:
+        self.model, self.generator, self.state = model, generator, generator.get_state()
+        self.globally = GlobalState(device)
+        self.buffers = list(model.buffers())
+        self.values = [buffer.clone() for buffer in self.buffers]
+
+    def restore(self) -> None:
+        self.generator.set_state(self.state)
+        self.globally.restore()
+        self.model.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for buffer, value in zip(self.buffers, self.values, strict=True):
+                buffer.copy_(value)
 
 
 class GlobalState:
