@@ -287,7 +287,7 @@ def knowing(model: nn.Module, data: ResidentDataset, threat: ThreatModel) -> int
     standing = _right(model, images, labels)
     push, long = PGD(steps=40, loss="margin"), APGD(steps=50, loss="margin", targets=9)
     tries: list[tuple[Attack, nn.Module]] = [
-        *((attack, view) for view in _views(model) for attack in (push, PGD(steps=40, loss="odds"))),
+        *((attack, view) for view in _views(model, images[:1]) for attack in (push, PGD(steps=40, loss="odds"))),
         (APGD(steps=50), model),
         (long, model),
         (PGD(steps=20, eot=10, loss="margin"), model),
@@ -301,12 +301,13 @@ def knowing(model: nn.Module, data: ResidentDataset, threat: ThreatModel) -> int
     return int(standing.sum())
 
 
-def _views(model: nn.Module) -> list[nn.Module]:
-    """The network inside, and the whole with slopes as if nothing had been done to the pictures."""
-    net = getattr(model, "net", None)
-    before = getattr(model, "before", None)
-    if net is None or before is None:
-        return [net] if net is not None else []
+def _views(model: nn.Module, images: Tensor) -> list[nn.Module]:
+    """The network inside, if it takes the same pictures, and the whole with slopes as if nothing was done to them."""
+    net, before = getattr(model, "net", None), getattr(model, "before", None)
+    if not hasattr(net, "spec") or net.spec.channels != images.shape[1]:
+        return []
+    if before is None:
+        return [net]
     return [net, Wrapped(net, before=lambda images: images + (before(images) - images).detach())]
 
 
