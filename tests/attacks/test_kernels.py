@@ -26,7 +26,7 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 125),
     ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 110),
     ("Square", lambda queries: Square(queries=queries), "linf", 27),
-    ("Square", lambda queries: Square(queries=queries), "l2", 145),
+    ("Square", lambda queries: Square(queries=queries), "l2", 105),
 ]
 
 

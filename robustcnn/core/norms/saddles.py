@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -64,10 +65,16 @@ class Saddles:
 
     def saddle(self, side: int, like: Tensor) -> Tensor:
         """Two pyramids of equal size and opposite sign, one above the other, together of norm 1."""
+        # Every query needs one, and a device would be waited for. What only stands for a tensor must not be kept.
+        make = _remembered if type(like) is Tensor else Saddles.made
+        return make(self, side, like.device, like.dtype)
+
+    def made(self, side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """`saddle`, anew."""
         upper, lower = (self._bump(rows, side) for rows in (side // 2, side - side // 2))
         halves = [half / self._length(half).clamp_min(TINY) for half in (upper, lower)]
         pattern = torch.cat([halves[0], -halves[1]])
-        return (pattern / self._length(pattern)).to(like.device, like.dtype)
+        return (pattern / self._length(pattern)).to(device, dtype)
 
     def _bump(self, rows: int, columns: int) -> Tensor:
         """A pyramid: towards the middle its rings grow like sums of 1 / k^falling (equation 2 of the paper)."""
@@ -96,6 +103,11 @@ class Saddles:
 
     def _unit(self, delta: Tensor) -> Tensor:
         return delta / (self._mass(delta, (1, 2, 3)) ** (1 / self.order) + TINY)
+
+
+@lru_cache(maxsize=128)
+def _remembered(saddles: Saddles, side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return saddles.made(side, device, dtype)
 
 
 def offsets(like: Tensor, side: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
