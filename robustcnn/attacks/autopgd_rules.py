@@ -169,8 +169,9 @@ class SparseRun(Run):
     def _beats(self, score: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
         # One loss is what rounding alone tells apart. But the first success is kept.
-        rounding = TIE * torch.finfo(score.dtype).eps * self.best_loss.abs().nan_to_num(posinf=0.0)
-        return (score >= self.best_loss - rounding) & ~self.best_loss.isposinf()
+        # (Of an infinite one this makes something that is not a number, and nothing is as good as that.)
+        rounding = TIE * torch.finfo(score.dtype).eps
+        return score >= self.best_loss.sub(self.best_loss.abs(), alpha=rounding)
 
     def propose(self, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""
