@@ -291,8 +291,8 @@ JUDGE = [
     Mutant(
         "confusion is transposed",
         "evaluate/metrics.py",
-        "confusion_matrix(labels, logits.argmax(1), labels=known)",
-        "confusion_matrix(logits.argmax(1), labels, labels=known)",
+        "_confusion(labels, logits.argmax(1), len(classes))",
+        "_confusion(logits.argmax(1), labels, len(classes))",
     ),
     Mutant(
         "f1 forgets what was claimed",
@@ -372,8 +372,8 @@ TRAINING = [
     Mutant(
         "Free's change does not carry over",
         "train/objectives/free.py",
-        "if self.change is None else self.change",
-        "if True else self.change",
+        "if self.change is None:",
+        "if True:",
     ),
     Mutant("AWP moves the weights down", "train/optimisation/awp.py", "weight += gradient", "weight -= gradient"),
     Mutant("AWP leaves the weights where they are", "train/optimisation/awp.py", "weight.copy_(value)", "pass"),
@@ -423,9 +423,209 @@ DATA = [
     Mutant(
         "the fingerprint forgets the labels",
         "data/resident.py",
-        "digest.update(self.labels.cpu().contiguous().numpy().tobytes())",
-        "pass",
+        "for tensor in (self.images, self.labels):",
+        "for tensor in (self.images,):",
     ),
 ]
 
-MUTANTS = [*ATTACKS, *NORMS, *JUDGE, *TRAINING, *DATA]
+CHECKPOINTS = [
+    Mutant(
+        "a damaged file is taken for whole",
+        "models/stored_folder.py",
+        "if hashlib.sha256(content).hexdigest() != stored.sha256:",
+        "if False:",
+    ),
+    Mutant(
+        "a page of another version is read",
+        "models/stored_folder.py",
+        "if isinstance(version, int) and version != self.version:",
+        "if False:",
+    ),
+    Mutant(
+        "files of the page before stay", "models/stored_folder.py", "sorted(before - {stored", "sorted(set() - {stored"
+    ),
+    Mutant(
+        "files that the page still names go",
+        "models/stored_folder.py",
+        "sorted(before - {stored.name for stored in _files(page)})",
+        "sorted(before)",
+    ),
+    Mutant("what a dead process left stays", "models/stored_folder.py", "if name not in kept:", "if False:"),
+    Mutant(
+        "a file's name may lead elsewhere",
+        "models/stored_folder.py",
+        "if not is_plain_name(self.name):",
+        "if not self.name:",
+    ),
+    Mutant("tensors of another shape are taken", "models/stored_folder.py", "if has != wants:", "if has == 'none':"),
+    Mutant(
+        "the last weights are loaded as the best",
+        "models/checkpoint.py",
+        'page.best if which == "best" else page.last',
+        "page.last",
+    ),
+    Mutant("a loaded model trains on", "models/checkpoint.py", "return model.eval()", "return model"),
+    Mutant(
+        "weights are not checked against their name",
+        "models/weights_file.py",
+        "if not digest.startswith(wanted):",
+        "if False:",
+    ),
+    Mutant("a web page is read for weights", "models/weights_file.py", 'b"<html"', 'b"<never"'),
+    Mutant(
+        "half a file may stand for a whole",
+        "core/atomic_files.py",
+        "partial.replace(path)",
+        "path.write_bytes(content[:1])",
+    ),
+    Mutant("a failed write leaves its part", "core/atomic_files.py", "        partial.unlink()", "        pass"),
+    Mutant("a full disk does not say how full", "core/atomic_files.py", "if problem.errno in FULL:", "if False:"),
+    Mutant(
+        "parts of living processes are removed",
+        "core/atomic_files.py",
+        "if pid.isdecimal() and not _runs(int(pid)):",
+        "if pid.isdecimal():",
+    ),
+    Mutant("a name may hold a newline", "core/atomic_files.py", " or not c.isprintable()", ""),
+    Mutant("two own a folder", "core/ownership.py", "        lock.acquire(timeout=0)\n", ""),
+    Mutant("who owns a folder is not told", "core/ownership.py", "(folder / OWNER).write_text(_myself())", "pass"),
+    Mutant("a page of any size is read", "core/json_files.py", "> MOST:", "> MOST**9:"),
+]
+
+TRACKING = [
+    Mutant(
+        "half a line swallows the next record",
+        "tracking/spool.py",
+        'line = b"\\n" + line',
+        "pass",
+    ),
+    Mutant("half a record is read", "tracking/spool.py", 'line.endswith(b"\\n") and ', ""),
+    Mutant(
+        "a short write is taken for a whole",
+        "tracking/spool.py",
+        "if file.write(line) < len(line):",
+        "if file.write(line) < 0:",
+    ),
+    Mutant("reading starts at the beginning again", "tracking/spool.py", "file.seek(start)", "file.seek(0)"),
+    Mutant(
+        "a parameter is told twice",
+        "tracking/spooled.py",
+        "{key: value for key, value in told.items() if key not in self._params}",
+        "told",
+    ),
+    Mutant(
+        "an epoch is told twice",
+        "tracking/spooled.py",
+        "if metrics.epoch not in self._epochs:",
+        "if True:",
+    ),
+    Mutant(
+        "a weaker evaluation takes the headline",
+        "tracking/spooled.py",
+        "(reached := strength(report, ball)) >= self._strongest",
+        "(reached := strength(report, ball)) >= []",
+    ),
+    Mutant(
+        "a higher robust accuracy overwrites a lower",
+        "tracking/spooled.py",
+        "return point.value > self._told",
+        "return point.value < self._told",
+    ),
+    Mutant(
+        "what earlier commands found is forgotten",
+        "tracking/spooled.py",
+        'record.points if record.what == "report" else ()',
+        "()",
+    ),
+    Mutant(
+        "an artifact may lie outside the run",
+        "tracking/spooled.py",
+        "if not full.is_relative_to(self.folder):",
+        "if False:",
+    ),
+    Mutant(
+        "the training's state is uploaded with the weights",
+        "tracking/spooled.py",
+        '(training or "training-" not in path.name)',
+        "True",
+    ),
+    Mutant("eps 0.3/255 stands on the clean step", "tracking/names.py", "max(step, 1) if eps else 0", "step"),
+    Mutant("l2's eps is counted in 1/255", "tracking/names.py", '255 if norm == "linf" else 1_000', "255"),
+    Mutant(
+        "AutoAttack counts as a cheap suite",
+        "tracking/names.py",
+        'if any("AutoAttack" in score.attack for score in told.attacks):',
+        "if False:",
+    ),
+    Mutant(
+        "the headline is of the smallest ball",
+        "tracking/names.py",
+        "finite[-1] if finite else None",
+        "finite[0] if finite else None",
+    ),
+    Mutant(
+        "a check with nothing to test passes in MLflow",
+        "tracking/names.py",
+        '        if each.tested:\n            yield Point(key=safe(f"check/{each.check}")',
+        '        if True:\n            yield Point(key=safe(f"check/{each.check}")',
+    ),
+    Mutant("a failed measurement is promoted", "tracking/promote.py", 'data.tags.get("verdict") == "fail"', "False"),
+    Mutant("the least robust is promoted", "tracking/promote.py", "best = max(found", "best = min(found"),
+    Mutant(
+        "runs on different examples are compared",
+        "tracking/promote.py",
+        "if len({each.asked for each in found}) > 1:",
+        "if False:",
+    ),
+    Mutant("a refusal is asked for ever", "tracking/refused.py", "return status() in BY_STATUS", "return False"),
+]
+
+RUNS = [
+    Mutant(
+        "the weakest evaluation is the headline",
+        "runs/evaluations.py",
+        "score.robust.hits < lowest[ball][1].robust.hits",
+        "score.robust.hits > lowest[ball][1].robust.hits",
+    ),
+    Mutant(
+        "evaluations of other examples count",
+        "runs/evaluations.py",
+        "if report.fingerprint == known[last].fingerprint",
+        "if True",
+    ),
+    Mutant("a config of any size is read", "runs/config_file.py", "> MOST:", "> MOST**9:"),
+    Mutant(
+        "a sweep's trials share a name",
+        "runs/sweep.py",
+        'name=f"{config.study}-{trial.number:04d}"',
+        'name=f"{config.study}"',
+    ),
+    Mutant(
+        "losses are made as large as can be",
+        "runs/sweep.py",
+        'if "accuracy" in name else "minimize"',
+        'if name else "minimize"',
+    ),
+]
+
+READERS = [
+    Mutant("more labels than images are taken", "data/sets/idx.py", "if len(images) != len(labels):", "if False:"),
+    Mutant(
+        "an idx file's length is not held to its head",
+        "data/sets/idx.py",
+        "if len(content) != start + expected:",
+        "if len(content) < start + expected:",
+    ),
+    Mutant("any file is taken for idx", "data/sets/idx.py", "if head[:4] != magic:", "if False:"),
+    Mutant("objects of Python are read", "data/sets/npz.py", "if dtype.hasobject:", "if False:"),
+    Mutant("an array's header is believed", "data/sets/npz.py", "or file.tell() + header.size != size", ""),
+    Mutant("floats are taken for grey levels", "data/sets/npz.py", "if images.dtype != np.uint8:", "if False:"),
+    Mutant("classes may share a name", "data/sets/npz.py", "if doubled := [", "if doubled := [][:0] and ["),
+    Mutant("labels below 0 are taken", "data/sets/npz.py", "if found.min() < 0 or found.max()", "if found.max()"),
+    Mutant("a minus sign is a grey level", "data/sets/fer2013.py", 'b"0123456789 "', 'b"0123456789- "'),
+    Mutant("levels above 255 wrap round", "data/sets/fer2013.py", " and levels.max() < 256", ""),
+    Mutant("a face of any size is taken", "data/sets/fer2013.py", "if len(levels) == SIDE * SIDE and", "if"),
+]
+
+
+MUTANTS = [*ATTACKS, *NORMS, *JUDGE, *TRAINING, *DATA, *CHECKPOINTS, *TRACKING, *RUNS, *READERS]
