@@ -91,14 +91,19 @@ class _Rows:
 
     def __init__(self, path: Path, *, until: float) -> None:
         self.path, self.until, self.shown, self.left = path, until, list[list[str]](), 0
-        self.known = json.loads(path.read_text()) if path.is_file() else {}
+        self.known = self._kept()
+
+    def _kept(self) -> dict[str, list[str]]:
+        return json.loads(self.path.read_text()) if self.path.is_file() else {}
 
     def get(self, key: str, make: Callable[[], list[str]]) -> list[str] | None:
         if key not in self.known:
             if time.monotonic() > self.until:
                 self.left += 1
                 return None
-            self.known[key] = make()
+            row = make()
+            # Others may have worked out others meanwhile.
+            self.known = self._kept() | {key: row}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(json.dumps(self.known, indent=1))
         self.shown.append(self.known[key])

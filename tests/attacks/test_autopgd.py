@@ -193,6 +193,35 @@ def test_a_model_that_draws_numbers_is_not_taken_for_fooled_by_one_bad_draw() ->
     assert untouched <= 10
 
 
+class Counting(nn.Module):
+    """Counts the gradients that are asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.gradients = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)), 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.gradients += images.requires_grad
+        logits: Tensor = self.net(images)
+        return logits
+
+
+@pytest.mark.parametrize("draws", [1, 4])
+def test_every_step_takes_the_mean_of_so_many_gradients(draws: int) -> None:
+    model, images, labels = Counting(), torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 1])
+    APGD(eot=draws, steps=3, stop=False)(model, images, labels, ThreatModel(eps=0.1))
+    assert model.gradients == draws * (1 + 3)
+
+
+def test_each_target_is_another_class_the_likeliest_first() -> None:
+    logits, labels = torch.tensor([[4.0, 1, 3, 2], [1, 4, 2, 3]]), torch.tensor([0, 3])
+    assert [aims.tolist() for aims in APGD(targets=9)._aims(logits, labels) if aims is not None] == [
+        [2, 1],
+        [3, 2],
+        [1, 0],
+    ]
+
+
 def test_a_start_that_is_no_number_is_left_for_one_that_is() -> None:
     images = torch.full((1, 1, 2, 2), 0.45)
     slope = Slope(torch.tensor([torch.nan]), torch.zeros(1, 2), torch.ones_like(images))

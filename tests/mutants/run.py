@@ -41,8 +41,10 @@ ROOMS = {
 """Where the tests of a file are; the longest beginning counts."""
 SO_FAR = "survived the nearest tests"
 ALIVE = ("survived", "stale", "broken")
-FEW = 3
-"""Files of tests that are tried before all others of a room."""
+FEW = 2
+"""Files of tests that are tried before all others of a room ..."""
+STRICT = {room: ["tests/attacks/test_reference.py"] for room in ("attacks/", "core/norms/")}
+"""... and those that notice most there."""
 PATIENCE = 400
 """Seconds of processor time, after which tests that never end are a failure that somebody notices: several times what a
 room takes."""
@@ -62,7 +64,8 @@ def tests_of(file: str) -> tuple[list[str], list[str]]:
         return test.stem.removeprefix("test_") not in stem, -len(words.findall(test.read_text()))
 
     names = [str(each.relative_to(ROOT)) for each in sorted(files, key=far)]
-    return names[:FEW], names[FEW:]
+    nearest = [*dict.fromkeys([*names[:FEW], *STRICT.get(room_of(file), [])])]
+    return nearest, [each for each in names if each not in nearest]
 
 
 def is_killed(mutant: Mutant, tests: list[str]) -> str:
