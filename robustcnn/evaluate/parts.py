@@ -35,6 +35,11 @@ class Parts:
         else:
             write_atomically(folder / PAGE, self.plan.encode())
 
+    @property
+    def empty(self) -> bool:
+        """Whether all work is still to be done."""
+        return self.folder is None or not any(self.folder.glob("*.safetensors"))
+
     def fetch(self, name: str, rows: Tensor, make: Callable[[], Tries]) -> Tries:
         """The piece of this name, about these examples: from the disk where it is whole, else made, and kept."""
         tries = self.find(name, rows)

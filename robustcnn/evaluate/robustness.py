@@ -25,6 +25,7 @@ from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.first_look import first_look
+from robustcnn.evaluate.foresight import forecast
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.pieces import BatchSize, Crew, Hands, Job
@@ -118,6 +119,8 @@ def judge(
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
         job = Job(model=model, data=data, plan=plan, clean=clean, batch_size=batch_size)
+        if (progress or folder) and parts.empty and (told := forecast(job, together=crew.size if crew else 1)):
+            say(told)
         trial = Trial(Hands(job, parts, crew), after)
         trial.proofs = prove(model, lambda: job.view, data, plan, clean, parts, say)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:

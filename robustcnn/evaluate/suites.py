@@ -45,6 +45,8 @@ KINDS = (
 )
 ATTACKS: dict[str, type] = {name.lower(): getattr(attacks, name) for name in KINDS.split()}
 ATTACKS |= {"cw": ATTACKS["carliniwagner"], "noise": UniformNoise}
+BOUNDARY_STEPS = 5000
+"""Of the walk along the boundary that the full suite adds in l2; each asks once or twice."""
 SQUARE_NORMS = ("linf", "l2")
 """For which windows are known."""
 EXAMPLE = "write for example pgd(steps=100, step_size=2/255)"
@@ -80,7 +82,10 @@ def asking_suite(name: SuiteName | str, norm: NormName, *, labels_only: bool) ->
     if norm == "l1":
         return (CornerNoise(draws=100),)
     options = {"constraint": norm, "steps": 10 if quick else 40}
-    return noise, Foolbox(name="HopSkipJumpAttack", options=options)
+    walk = Foolbox(name="HopSkipJumpAttack", options=options)
+    # foolbox's other walk measures l2 only, and takes ten times as many questions.
+    other = Foolbox(name="BoundaryAttack", options={"steps": BOUNDARY_STEPS})
+    return (noise, walk, other) if name == "full" and norm == "l2" else (noise, walk)
 
 
 def attack_named(text: str) -> Attack:

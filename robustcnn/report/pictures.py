@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,13 @@ def pictures(entries: Sequence[Entry]) -> list[Markup]:
     """All sections for which there is something to draw."""
     return [
         *_curves(entries),
+        *_one_each(
+            entries,
+            "Queries",
+            "A model that can only be asked: robust accuracy after so many queries an example, and the median of the "
+            "successes as a dot. What was spent on a smaller ball counts in the larger ones.",
+            _asked,
+        ),
         *_answers(entries),
         *_one_each(
             entries,
@@ -44,6 +52,24 @@ def pictures(entries: Sequence[Entry]) -> list[Markup]:
         ),
         *_transfer(entries),
     ]
+
+
+def _asked(entry: Entry) -> plots.Figure | None:
+    """Nothing where nobody counted."""
+    costs = {
+        f"{_word(score.attack)}, {say_ball((threat.norm, threat.eps))}": score.queries
+        for threat in entry.threats
+        for score in threat.attacks
+        if score.queries is not None
+    }
+    return plots.query_curves(costs) if costs else None
+
+
+def _word(attack: str) -> str:
+    """`PGD` for PGD(steps=20), and foolbox's own name for one of its attacks."""
+    kind, _, options = attack.partition("(")
+    named = re.match(r"name='(\w+?)(Attack)?'", options)
+    return named[1] if named else kind
 
 
 def _missed(entry: Entry) -> plots.Figure | None:

@@ -221,7 +221,8 @@ def test_the_report_says_what_it_is_about_and_survives_json(data: ResidentDatase
 def test_a_line_is_said_for_every_attack_and_ball(data: ResidentDataset, capsys: pytest.CaptureFixture[str]) -> None:
     lines: list[str] = []
     evaluate(Linear(), data, [STEEPEST, PGD(steps=2)], balls("linf", 8 / 255), say=lines.append, progress=True)
-    assert lines[1].startswith("PGD(steps=2)  linf 8/255   ")
-    assert [" % [" in line and line.endswith(" s") and "] stand   " in line for line in lines] == [True, True]
+    assert lines[2].startswith("PGD(steps=2)  linf 8/255   ")
+    assert lines[0].startswith("the attacks take at most about ")
+    assert [" % [" in line and line.endswith(" s") and "] stand   " in line for line in lines[1:]] == [True, True]
     # A bar is for terminals.
     assert capsys.readouterr() == ("", "")

@@ -17,6 +17,7 @@ from robustcnn.core.results import Finding
 from robustcnn.report.entry import Entry
 from robustcnn.report.html import page, write_html
 from robustcnn.report.markup import Markup, element
+from robustcnn.report.pictures import _word
 
 
 class Outline(HTMLParser):
@@ -185,3 +186,11 @@ def test_tables_and_the_page_load_no_drawing_library_before_they_draw() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "set()\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("attack", "word"),
+    [("PGD(steps=20)", "PGD"), ("Foolbox(name='HopSkipJumpAttack', options={'steps': 4})", "HopSkipJump")],
+)
+def test_an_attack_is_called_by_its_own_name(attack: str, word: str) -> None:
+    assert _word(attack) == word

@@ -8,6 +8,7 @@ import pytest
 from matplotlib import pyplot
 from report_examples import ATTACKS, NAMES, make_gallery, make_history, make_metrics, make_report
 
+from robustcnn.core.queries import Queries
 from robustcnn.core.results import Share, Smallest, TransferScore
 from robustcnn.report import plots
 
@@ -179,3 +180,15 @@ def test_training_effects_stand_at_mean_and_deviation_a_row_each() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["plain", "hardened"]
     with pytest.raises(ValueError, match="accuracies must hold at least one way of training, got none"):
         plots.training_effects({})
+
+
+def test_a_query_curve_steps_down_where_successes_were_and_ends_flat() -> None:
+    cost = Queries(median=20.0, total=400, curve=((0, 0.9), (10, 0.6), (20, 0.5), (100, 0.3)))
+    other = Queries(median=None, total=300, curve=((0, 0.9),))
+    (axes,) = plots.query_curves({"walk": cost, "noise": other}).axes
+    walk, dot, noise = axes.lines
+    assert list(walk.get_xdata()) == [0, 10, 20, 100, 100]
+    assert list(walk.get_ydata()) == [0.9, 0.6, 0.5, 0.3, 0.3]
+    assert (dot.get_xdata()[0], dot.get_ydata()[0]) == (20, 0.5)
+    assert list(noise.get_xdata()) == [0, 100]
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["walk", "noise"]

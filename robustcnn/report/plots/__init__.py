@@ -5,6 +5,7 @@ from matplotlib.figure import Figure as Figure
 from robustcnn.report.plots.answers import per_class as per_class
 from robustcnn.report.plots.answers import reliability as reliability
 from robustcnn.report.plots.answers import roc_curves as roc_curves
+from robustcnn.report.plots.asked import query_curves as query_curves
 from robustcnn.report.plots.canvas import png as png
 from robustcnn.report.plots.curves import loss_curve as loss_curve
 from robustcnn.report.plots.curves import robustness_curves as robustness_curves
