@@ -11,7 +11,7 @@ from typing import Any
 
 from robustcnn.cli.options import parse, switches, take
 from robustcnn.cli.process import Stopped
-from robustcnn.core.launch import Parted
+from robustcnn.core.launch import Parted, launched
 from robustcnn.core.ranks import Ranks, joined
 from robustcnn.runs import pretrain as pretraining
 from robustcnn.runs import train as runs
@@ -27,7 +27,7 @@ from robustcnn.runs.warm_start import sources_model
 
 def train(arguments: list[str], *, say: Say) -> None:
     """The verb `train`."""
-    with joined() as ranks:
+    with _group() as ranks:
         _train(arguments, say if ranks.leads else _silent, ranks)
 
 
@@ -61,7 +61,7 @@ def _train_config(arguments: list[str]) -> TrainConfig:
 
 def pretrain(arguments: list[str], *, say: Say) -> None:
     """The verb `pretrain`."""
-    with joined() as ranks:
+    with _group() as ranks:
         _pretrain(arguments, say if ranks.leads else _silent, ranks)
 
 
@@ -142,6 +142,20 @@ def _resumable(verb: str, name: str, runs: Path, ranks: Ranks) -> Iterator[None]
         raise
     except Parted as problem:
         raise Parted(f"{problem}; {go_on}") from problem
+
+
+@contextlib.contextmanager
+def _group() -> Iterator[Ranks]:
+    """The processes that were launched together; says why when they never came to be so."""
+    with contextlib.ExitStack() as stack:
+        try:
+            ranks = stack.enter_context(joined())
+        except Stopped:
+            me = launched()
+            waited = f"rank {me.rank} of {me.world} was ended while it waited for the others"
+            print(f"robustcnn: {waited}: one of them ended as it began", file=sys.stderr)
+            raise
+        yield ranks
 
 
 def _silent(_: str) -> None:

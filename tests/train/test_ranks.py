@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import copy
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from fitting import bars, fresh
 from together import CONFIGS, MORE, PLAIN, THREAT, trained
 from torch import Tensor, nn
 
 from robustcnn import FitConfig, fit
-from robustcnn.core.ranks import ALONE, Ranks
+from robustcnn.core import ranks
+from robustcnn.core.launch import Launch, Parted
+from robustcnn.core.ranks import ALONE, Ranks, joined
 from robustcnn.core.rows import Rows
 from robustcnn.core.runtime import seeded
 from robustcnn.train import Adversarial
@@ -25,17 +33,22 @@ from robustcnn.train.shared_layers import SharedLayers
 from robustcnn.train.synced_norm import batch_norms, normalised
 
 SCRIPT = Path(__file__).with_name("together.py")
-Curves = dict[str, list[list[float]]]
+Curves = dict[str, list[Any]]
 
 
 @pytest.fixture(scope="module")
-def by_two(tmp_path_factory: pytest.TempPathFactory) -> Curves:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ranks")
+
+
+@pytest.fixture(scope="module")
+def by_two(place: Path) -> Curves:
     """All trainings of one launch of two processes."""
-    out = tmp_path_factory.mktemp("ranks") / "curves.json"
+    out = place / "curves.json"
     cases = [*CONFIGS, *MORE]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(SCRIPT), str(out), *cases]
     done = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[:6000]
     found: Curves = json.loads(out.read_text())
     return found
 
@@ -56,6 +69,71 @@ def test_so_they_do_with_a_gan_and_with_dropout(by_two: Curves, case: str) -> No
 def test_batch_norm_of_each_process_by_itself_is_another_training(by_two: Curves) -> None:
     one = trained(PLAIN)[0]
     assert 1e-5 < abs(by_two["apart"][0][0] - one[0][0]) < 0.1
+
+
+@pytest.mark.slow
+def test_what_two_processes_began_one_ends_alike(by_two: Curves, place: Path) -> None:
+    train, validation = bars().split(0.25, generator=seeded(0))
+    model = fresh(train, "bncnn", width=0.1)
+    (second,) = fit(model, train, validation, CONFIGS["ema"], folder=place / "begun", resume=True)
+    whole = trained(CONFIGS["ema"])[0]
+    assert by_two["begun"] == pytest.approx([whole[0][0]], abs=1e-4)
+    assert (second.train_loss, second.valid_loss) == pytest.approx(whole[1][:2], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_one_process_tells_a_trouble_and_the_others_know_of_it(by_two: Curves) -> None:
+    assert by_two["failed"] == [
+        "EndedElsewhere: rank 1 of 2: no such file here",
+        "ValueError: all processes must have the same data, but rank 0 has 0 and rank 1 1",
+    ]
+
+
+def test_who_never_comes_is_named(monkeypatch: pytest.MonkeyPatch, free_port: str) -> None:
+    environment = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(ranks, "MEETING", timedelta(seconds=1))
+    with pytest.raises(Parted, match=r"rank 0 of 3 cannot reach the others \(Timed out.*: one ended as it"), joined():
+        pass
+    with pytest.raises(Parted, match="rank 0 of 2 waited 1 s in vain for rank 1: it ended as it began, or was never"):
+        ranks.meet(dist.HashStore(), Launch(rank=0, world=2))
+    with pytest.raises(Parted, match="rank 1 of 2 waited 1 s in vain for rank 0"):
+        ranks.meet(dist.HashStore(), Launch(rank=1, world=2))
+
+
+def test_who_is_started_again_does_not_meet_those_that_ended() -> None:
+    """The store that torchrun keeps is full of the first attempt's words."""
+    store = dist.HashStore()
+
+    def meeting() -> set[str]:
+        with ThreadPoolExecutor(3) as pool:
+            # The first one last: the others see what is left from before.
+            found = [pool.submit(ranks.meet, store, Launch(rank=rank, world=3)) for rank in (1, 2)]
+            time.sleep(0.3)
+            found.append(pool.submit(ranks.meet, store, Launch(rank=0, world=3)))
+            return {each.result(20) for each in found}
+
+    first, second = meeting(), meeting()
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
+def test_a_launcher_that_says_nonsense_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=r"RANK must lie in 0..1 \(WORLD_SIZE - 1\), got 2"), joined():
+        pass
+    monkeypatch.setenv("WORLD_SIZE", "two")
+    with pytest.raises(ValueError, match="WORLD_SIZE must be a whole number, got 'two'"), joined():
+        pass
+
+
+@pytest.fixture
+def free_port() -> str:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return str(listening.getsockname()[1])
 
 
 class Recorded(Ranks):

@@ -54,8 +54,34 @@ def pretrained(ranks: Ranks = ALONE) -> list[list[float]]:
     return [[each.generator_loss, each.discriminator_loss, each.accuracy_on_real, each.frechet] for each in history]
 
 
+def begun(ranks: Ranks) -> list[float]:
+    """The first of two epochs, kept in the folder that the results go to."""
+    train, validation = bars().split(0.25, generator=seeded(0))
+    folder = Path(sys.argv[1]).parent / "begun"
+    epochs = fit(fresh(train, "bncnn", width=0.1), train, validation, CONFIGS["ema"], folder=folder, ranks=ranks)
+    return [next(epochs).train_loss]
+
+
+def failed(ranks: Ranks) -> list[str]:
+    """What the first process says of a trouble of the second, and of one that they have together."""
+
+    def work() -> None:
+        if ranks.rank == 1:
+            raise FileNotFoundError("no such file here")
+
+    said = []
+    for trouble in (lambda: ranks.each(work), lambda: ranks.alike("data", ranks.rank)):
+        try:
+            trouble()
+        except Exception as problem:
+            said.append(f"{type(problem).__name__}: {problem}")
+    return said
+
+
 MORE = {
     "dcgan": pretrained,
+    "begun": begun,
+    "failed": failed,
     "dropout": lambda ranks: trained(CONFIGS["pgd"], ranks, dropout=0.2)[0],
     "apart": lambda ranks: trained(replace(PLAIN, sync_norm=False), ranks)[0],
 }
