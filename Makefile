@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 PARALLEL := -n auto --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint mutants soak sbom bench-gpu notebooks format clean docs picture wheel
+.PHONY: help demo test check lint mutants soak sbom bench bench-gpu notebooks format clean docs picture wheel
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -41,6 +41,9 @@ sbom: $(SETUP) ## what is installed (CycloneDX, with a digest beside it) and wha
 	$(BIN)/cyclonedx-py environment --output-reproducible --of JSON -o mlruns/sbom/robustcnn.cdx.json $(BIN)/python
 	cd mlruns/sbom && sha256sum robustcnn.cdx.json > robustcnn.cdx.json.sha256
 	-$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip > mlruns/sbom/audit.txt
+
+bench: $(SETUP) ## what work costs beside other ways, how it grows, whether it became slower (five minutes)
+	$(BIN)/python experiments/44_what_it_costs.py
 
 bench-gpu: $(SETUP) ## how fast gradient attacks run on the first GPU, and how near to its limit (five minutes)
 	$(BIN)/python experiments/bench_gpu.py
