@@ -66,6 +66,9 @@ def drawn(costs: Costs) -> Figure:
     for (name, spent), axis in zip(costs.items(), np.ravel(axes), strict=True):
         axis.loglog(list(spent), list(spent.values()), "o-")
         axis.minorticks_off()
+        axis.set_xticks(list(spent), list(map(str, spent)))
+        ends = [min(spent.values()), max(spent.values())]
+        axis.set_yticks(ends, [f"{end:.2g}" for end in ends])
         axis.set(xlabel=name, ylabel="CPU seconds", title=f"slope {slope(spent):.2f}")
     return figure
 
