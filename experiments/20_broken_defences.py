@@ -91,9 +91,9 @@ class _Rows:
 
     def __init__(self, path: Path, *, until: float) -> None:
         self.path, self.until, self.shown, self.left = path, until, list[list[str]](), 0
-        self.known = self._kept()
 
-    def _kept(self) -> dict[str, list[str]]:
+    @property
+    def known(self) -> dict[str, list[str]]:
         return json.loads(self.path.read_text()) if self.path.is_file() else {}
 
     def get(self, key: str, make: Callable[[], list[str]]) -> list[str] | None:
@@ -102,12 +102,9 @@ class _Rows:
                 self.left += 1
                 return None
             row = make()
-            # Others may have worked out others meanwhile.
-            self.known = self._kept() | {key: row}
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps(self.known, indent=1))
+            self.path.write_text(json.dumps(self.known | {key: row}, indent=1))
         self.shown.append(self.known[key])
-        return self.known[key]
+        return self.shown[-1]
 
     def summary(self) -> str:
         counts = {

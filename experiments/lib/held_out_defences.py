@@ -197,7 +197,7 @@ class Thermometer(nn.Module):
 
 
 class Purified(nn.Module):
-    """Twenty steps towards the nearest picture that a few principal components make."""
+    """The nearest picture that a few principal components make, in coarse steps (a denoiser without training)."""
 
     def __init__(self, net: nn.Module, train: ResidentDataset) -> None:
         super().__init__()

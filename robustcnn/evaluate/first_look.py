@@ -20,6 +20,8 @@ PATIENCE = 60.0
 """Seconds for one image, the first that the model is shown: all that it loads or compiles included."""
 SHARE = 0.75
 """Of the memory that is free: what the answer to one image may take."""
+A_THREAD = 80 << 20
+"""Bytes of addresses that the C library sets aside for a thread, used or not."""
 CALLS = 6
 """One after the other, the first of which may keep what it likes."""
 KEPT = 16 << 20
@@ -108,7 +110,10 @@ def _memory_bounded(device: torch.device) -> Iterator[None]:
 
     taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = [taken + int(SHARE * free), *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY)]
+    most = [
+        taken + int(SHARE * free) + A_THREAD * torch.get_num_threads(),
+        *(limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY),
+    ]
     resource.setrlimit(resource.RLIMIT_AS, (min(most), hard))
     try:
         yield

@@ -15,13 +15,18 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
+import foolbox  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+import sklearn.metrics  # noqa: F401
+import torch
 from catalogue import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +44,8 @@ ROOMS = {
     "runs/": ["tests/runs", "tests/cli"],
 }
 """Where the tests of a file are; the longest beginning counts."""
+OPTIONS = ["-x", "-q", "-o", "addopts=", "-p", "no:nbmake", "-p", "no:xdist", "-p", "no:cacheprovider", "--no-header"]
+OPTIONS += ["-m", "not slow and not data and not browser"]
 SO_FAR = "survived the nearest tests"
 ALIVE = ("survived", "stale", "broken")
 FEW = 2
@@ -87,26 +94,35 @@ def fails_anyway(test: str) -> bool:
 
 
 def _tested(tests: list[str], folder: str) -> str:
-    options = ["-x", "-q", "-n0", "-p", "no:cacheprovider", "-m", "not slow and not data", "--no-header"]
-    # The pytest on the path, not `-m pytest`, which would put this tree before the copy.
-    pytest = str(Path(sys.executable).with_name("pytest"))
-    done = subprocess.run(
-        [pytest, *options, *tests],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": folder, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode == 0:
+    """In a child of this process, which has loaded what takes long to load, and none of the sources."""
+    with tempfile.NamedTemporaryFile("w+") as output:
+        child = os.fork()
+        if not child:
+            _test(tests, folder, output.fileno())
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        said = Path(output.name).read_text(errors="replace")
+    if code == 0:
         return "survived"
-    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+    if code in (-signal.SIGXCPU, -signal.SIGKILL):
         return "never ended"
-    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    if not failed:
-        return f"broken: {(done.stdout + done.stderr)[-200:]}"
-    return failed[0].split(" - ")[0].split(" ", 1)[1]
+    failed = [line for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].split(" - ")[0].split(" ", 1)[1] if failed else f"broken: {said[-200:]}"
+
+
+def _test(tests: list[str], folder: str, output: int) -> NoReturn:
+    """Never returns: the child ends with what pytest says."""
+    code = 99
+    try:
+        os.chdir(ROOT)
+        os.environ["PYTHONPATH"] = folder
+        sys.path.insert(0, folder)
+        for stream in (1, 2):
+            os.dup2(output, stream)
+        resource.setrlimit(resource.RLIMIT_CPU, (PATIENCE, PATIENCE))
+        code = int(pytest.main([*OPTIONS, *tests]))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 
 def asked(mutant: Mutant, before: str | None) -> str:
@@ -143,4 +159,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
     main()
