@@ -15,6 +15,7 @@ from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
 from robustcnn.core.norms.batched import pick
 from robustcnn.core.norms.norm import Radius
+from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import View
 from robustcnn.fast.view import exact_logits
@@ -89,16 +90,20 @@ class GradientAttack(Guarded):
         if self.target != "none":
             targets = choose_targets(self.target, exact_logits(model, images), labels, generator=generator)
         state = SearchState(model, images, labels, targets=targets, stop=self.stop, planned=self.steps * self.restarts)
-        for _ in range(self.restarts):
-            last = self._climb(state, threat.of(state.rows), _of(size, state.rows), generator)
-            if not (self.stop or self.best or self.restarts > 1):
-                state.found = last
-                break
-            if len(state):
-                logits = exact_logits(model, last)
-                state.finish_restart(last, self.loss_of(state, logits), logits)
-            if not len(state):
-                break
+        restart = 0
+        with frame("restarts", lambda: {"restart": restart, **state.kept}) as before:
+            if before:
+                state.take_up(before)
+            for restart in range(before["restart"] if before else 0, self.restarts):  # noqa: B007
+                last = self._climb(state, threat.of(state.rows), _of(size, state.rows), generator)
+                if not (self.stop or self.best or self.restarts > 1):
+                    state.found = last
+                    break
+                if len(state):
+                    logits = exact_logits(model, last)
+                    state.finish_restart(last, self.loss_of(state, logits), logits)
+                if not len(state):
+                    break
         if targets is None:
             return state.best_found
         # No image can be led to the class that is already right.
@@ -150,21 +155,26 @@ class GradientAttack(Guarded):
         """The images after the last step, of the examples that are still attacked then."""
         origin = state.images
         current = threat.sample(origin, generator) if self.random_start else origin
-        direction = torch.zeros_like(origin)
-        for step in range(self.steps):
-            slope = self.look(state, current, direction, threat, size, generator)
-            gradient = slope.gradient
-            if self.stop or self.best:
-                state.update(current, slope.loss, slope.logits, ranked=self.best)
-                stay = state.compact(step)
-                if stay is not None:
-                    current, direction, gradient = (each[stay] for each in (current, direction, gradient))
-                    origin, threat, size = state.images, threat.of(stay), _of(size, stay)
-                    if not len(stay):
-                        break
-            direction = self.direction(direction, gradient)
-            uphill = threat.steepest(direction, share=self.share, current=current)
-            current = threat.project(current + size * self.step_length(step) * uphill, origin)
+        direction, done = torch.zeros_like(origin), 0
+        with frame("climb", lambda: {"done": done, "current": current, "direction": direction}) as before:
+            if before:
+                done, current, direction = before["done"], before["current"], before["direction"]
+            for step in range(done, self.steps):
+                slope = self.look(state, current, direction, threat, size, generator)
+                gradient = slope.gradient
+                if self.stop or self.best:
+                    state.update(current, slope.loss, slope.logits, ranked=self.best)
+                    stay = state.compact(step)
+                    if stay is not None:
+                        current, direction, gradient = (each[stay] for each in (current, direction, gradient))
+                        origin, threat, size = state.images, threat.of(stay), _of(size, stay)
+                        if not len(stay):
+                            break
+                direction = self.direction(direction, gradient)
+                uphill = threat.steepest(direction, share=self.share, current=current)
+                current = threat.project(current + size * self.step_length(step) * uphill, origin)
+                done = step + 1
+                due()
         return current
 
 

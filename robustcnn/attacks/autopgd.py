@@ -14,6 +14,7 @@ from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import runner_up
 from robustcnn.core.losses import LossName
+from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 
@@ -63,10 +64,14 @@ class APGD(Guarded):
         if self.stop:
             state.update(images, torch.zeros_like(logits[:, 0]), logits, ranked=False)
             state.drop_succeeded()
-        for aims in self._aims(logits, labels):
-            if not len(state):
-                break
-            self._restart(state, aims, threat, generator)
+        aims, number = list(self._aims(logits, labels)), 0
+        with frame("restarts", lambda: {"number": number, **state.kept}) as before:
+            if before:
+                state.take_up(before)
+            for number in range(before["number"] if before else 0, len(aims)):
+                if not len(state):
+                    break
+                self._restart(state, aims[number], threat, generator)
         return state.best_found
 
     def _aims(self, logits: Tensor, labels: Tensor) -> Iterator[Tensor | None]:
@@ -79,33 +84,55 @@ class APGD(Guarded):
     def _restart(
         self, state: SearchState, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator
     ) -> None:
-        best, phases = None, self._phases(threat)
-        for factor, steps in phases:
-            ball, origin = threat.of(state.rows).times(factor), state.images
-            start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
-            kind = SparseRun if threat.sparse else DenseRun
-            slope = self._look(state, start, aims)
-            # What fools in a larger ball counts for nothing but as a start.
-            score = self._score(state, start, slope) if factor == 1 else slope.loss
-            run = kind.begin(origin, start, slope, ball, fresh=len(phases) == 1, score=score)
-            best = self._climb(run, state, aims, steps, watched=factor == 1)
+        best: Tensor | None = None
+        phases, phase = self._phases(threat), 0
+        with frame("phases", lambda: {"phase": phase, "best": best}) as before:
+            if before:
+                best = before["best"]
+            for phase in range(before["phase"] if before else 0, len(phases)):
+                factor, steps = phases[phase]
+                ball = threat.of(state.rows).times(factor)
+                best = self._climb(state, aims, ball, generator, best, steps, watched=factor == 1, fresh=not phases[1:])
 
     def _climb(
-        self, run: DenseRun | SparseRun, state: SearchState, aims: Tensor | None, steps: int, *, watched: bool
+        self,
+        state: SearchState,
+        aims: Tensor | None,
+        ball: ThreatModel,
+        generator: torch.Generator,
+        best: Tensor | None,
+        steps: int,
+        *,
+        watched: bool,
+        fresh: bool,
     ) -> Tensor:
         """The point of greatest loss for each of the examples that are still attacked at the end."""
-        reviewed, checkpoints = 0, run.checkpoints(steps)
-        for step in range(1, steps + 1):
-            images = run.propose(first=step == 1)
-            slope = self._look(state, images, aims)
-            run.arrive(images, slope, self._score(state, images, slope) if watched else slope.loss)
-            if watched and self.stop and (step == steps or state.is_due(step)):
-                self._drop(run, state, last=step == steps)
-                if not len(state):
-                    break
-            if step in checkpoints:
-                run.review(steps=step - reviewed, rho=self.rho)
-                reviewed = step
+        run: DenseRun | SparseRun
+        kind, origin, reviewed, done = SparseRun if ball.sparse else DenseRun, state.images, 0, 0
+        with frame("climb", lambda: {"done": done, "reviewed": reviewed, **run.kept}) as before:
+            if before:
+                done, reviewed = before["done"], before["reviewed"]
+                run = kind.taken_up(origin, ball, before)
+            else:
+                start = ball.sample(origin, generator, surface=True) if best is None else ball.project(best, origin)
+                slope = self._look(state, start, aims)
+                # What fools in a larger ball counts for nothing but as a start.
+                score = self._score(state, start, slope) if watched else slope.loss
+                run = kind.begin(origin, start, slope, ball, fresh=fresh, score=score)
+            checkpoints = run.checkpoints(steps)
+            for step in range(done + 1, steps + 1):
+                images = run.propose(first=step == 1)
+                slope = self._look(state, images, aims)
+                run.arrive(images, slope, self._score(state, images, slope) if watched else slope.loss)
+                if watched and self.stop and (step == steps or state.is_due(step)):
+                    self._drop(run, state, last=step == steps)
+                    if not len(state):
+                        break
+                if step in checkpoints:
+                    run.review(steps=step - reviewed, rho=self.rho)
+                    reviewed = step
+                done = step
+                due()
         return run.best
 
     def _score(self, state: SearchState, images: Tensor, slope: Slope) -> Tensor:

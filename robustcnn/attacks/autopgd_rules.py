@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -34,6 +35,24 @@ class Run:
     best_loss: Tensor
     stride: Tensor
     """In pixel units."""
+
+    @property
+    def kept(self) -> dict[str, Tensor]:
+        """For a snapshot."""
+        values = {name: getattr(self, name) for name in self._names()}
+        return {name: torch.stack(value) if isinstance(value, list) else value for name, value in values.items()}
+
+    @classmethod
+    def taken_up(cls, origin: Tensor, threat: ThreatModel, kept: Mapping[str, Any]) -> Self:
+        """As the snapshot says."""
+        values: dict[str, Any] = {name: kept[name] for name in cls._names()}
+        if "losses" in values:
+            values["losses"] = list(kept["losses"])
+        return cls(threat=threat, project=threat.projector(origin), **values)
+
+    @classmethod
+    def _names(cls) -> set[str]:
+        return {field.name for field in fields(cls)} - {"threat", "project"}
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these examples alone, whose claims of success turned out to be wrong if they made any."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +30,17 @@ class Closest:
         self._best, self._distance = images, images.new_full((len(images),), torch.inf)
         self._claimed, self._claimed_distance = self._best, self._distance
         self._offers = 0
+
+    @property
+    def kept(self) -> dict[str, Tensor | int]:
+        """For a snapshot."""
+        names = ("_best", "_distance", "_claimed", "_claimed_distance", "_offers")
+        return {name: getattr(self, name) for name in names}
+
+    def take_up(self, kept: Mapping[str, Any]) -> None:
+        """Be as the snapshot says."""
+        for name in self.kept:
+            setattr(self, name, kept[name])
 
     @property
     def best(self) -> Tensor:

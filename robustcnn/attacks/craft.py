@@ -15,6 +15,7 @@ from robustcnn.attacks.black_box import BlackBoxView, black_box_in
 from robustcnn.core.losses import cross_entropy, margin
 from robustcnn.core.progress import every, listening
 from robustcnn.core.runtime import Precision, evaluating, halving, keep_memory, out_of_memory, seeded
+from robustcnn.core.snapshots import frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import PlainView, View, beneath, check_takes
 from robustcnn.fast.view import CoarseView, FastView, fast_view
@@ -143,7 +144,23 @@ def _coarse_to_fine(
     attack: Attack, view: CoarseView, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
 ) -> Tensor:
     """Near the boundary bf16 cannot tell one side from the other: what ended there is searched again in float32."""
-    found = _survive(attack, view, images, labels, threat, generator)
+    found: Tensor | None = None
+    with frame("coarse", lambda: {"found": found}) as before:
+        found = before["found"] if before else None
+        if found is None:
+            found = _survive(attack, view, images, labels, threat, generator)
+        return _refined(attack, view, found, images, labels, threat, generator)
+
+
+def _refined(
+    attack: Attack,
+    view: CoarseView,
+    found: Tensor,
+    images: Tensor,
+    labels: Tensor,
+    threat: ThreatModel,
+    generator: torch.Generator,
+) -> Tensor:
     logits = view.exact(found)
     lead, reach = margin(logits, labels), NEAR * (logits.amax(1) - logits.amin(1))
     rows = ((lead <= 0) & (lead > -reach)).nonzero().flatten()

@@ -21,6 +21,7 @@ from robustcnn.core.norms import NORMS
 from robustcnn.core.norms.batched import pick
 from robustcnn.core.progress import narrowed
 from robustcnn.core.runtime import evaluating, seeded
+from robustcnn.core.snapshots import frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.core.waiting import split
 from robustcnn.fast.view import exact_logits
@@ -97,20 +98,25 @@ class Ensemble(Guarded):
         attacks = self.members(logits.shape[1], threat)
         fooled, worst, loss = is_fooled(logits, labels), images.clone(), margin(logits, labels)
         broken_by = torch.where(fooled, BrokenBy.CLEAN, BrokenBy.STANDING)
-        for index, attack in enumerate(attacks):
-            _, rows = split(broken_by == BrokenBy.STANDING)
-            if not len(rows):
-                break
-            ball = threat.of(rows)
-            with narrowed(repr(attack), len(images) - len(rows), len(images), *_share(attacks, index)):
-                found = attack_each(attack, model, images[rows], labels[rows], ball, generator=generator)
-            found = ball.project(found, images[rows])
-            logits = exact_logits(model, found)
-            fooled, value = is_fooled(logits, labels[rows]), margin(logits, labels[rows])
-            worse = fooled | (value > loss[rows])
-            worst = worst.index_copy(0, rows, pick(worse, found, worst[rows]))
-            loss = loss.index_copy(0, rows, torch.where(worse, value, loss[rows]))
-            broken_by = broken_by.index_copy(0, rows, torch.where(fooled, index, broken_by[rows]))
+        index = 0
+        with frame("members", lambda: {"index": index, "worst": worst, "loss": loss, "broken": broken_by}) as before:
+            if before:
+                worst, loss, broken_by = before["worst"], before["loss"], before["broken"]
+            for index in range(before["index"] if before else 0, len(attacks)):
+                attack = attacks[index]
+                _, rows = split(broken_by == BrokenBy.STANDING)
+                if not len(rows):
+                    break
+                ball = threat.of(rows)
+                with narrowed(repr(attack), len(images) - len(rows), len(images), *_share(attacks, index)):
+                    found = attack_each(attack, model, images[rows], labels[rows], ball, generator=generator)
+                found = ball.project(found, images[rows])
+                logits = exact_logits(model, found)
+                fooled, value = is_fooled(logits, labels[rows]), margin(logits, labels[rows])
+                worse = fooled | (value > loss[rows])
+                worst = worst.index_copy(0, rows, pick(worse, found, worst[rows]))
+                loss = loss.index_copy(0, rows, torch.where(worse, value, loss[rows]))
+                broken_by = broken_by.index_copy(0, rows, torch.where(fooled, index, broken_by[rows]))
         return Outcome(images=worst, broken_by=broken_by, names=tuple(map(repr, attacks)))
 
 

@@ -14,6 +14,7 @@ from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.progress import Progress, tell
+from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
 
 
@@ -59,12 +60,17 @@ class FAB(Guarded):
         closest.offer(images, logits)
         enough = threat.eps_of(images) if self.stop else torch.zeros_like(closest.distance)
         aims = self._targets(logits, labels)
-        for restart in range(self.restarts):
-            for number, target in enumerate(aims):
+        number = 0
+        with frame("targets", lambda: {"number": number, **closest.kept}) as before:
+            if before:
+                closest.take_up(before)
+            for number in range(before["number"] if before else 0, self.restarts * len(aims)):
+                restart, target = number // len(aims), aims[number % len(aims)]
                 standing = closest.standing(enough)
-                tell(partial(_progress, len(labels), len(standing), (restart + number / len(aims)) / self.restarts))
+                tell(partial(_progress, len(labels), len(standing), number / (self.restarts * len(aims))))
                 if not len(standing):
-                    break
+                    # Of this restart; a search without `stop` may find more from another start.
+                    continue
                 start = images if restart == 0 else self._random_start(closest, generator)
                 part = closest.subset(standing)
                 self._run(part, start[standing], None if target is None else target[standing])
@@ -89,12 +95,18 @@ class FAB(Guarded):
     def _run(self, closest: Closest, start: Tensor, target: Tensor | None) -> None:
         """All steps from one start towards one target; the finds are left in `closest`."""
         images, threat = closest.images, closest.threat
-        point = start
-        for _ in range(self.steps):
-            plane = self._plane(closest, point, target)
-            point = self._step(point, images, plane, threat)
-            fooled = closest.offer(point, closest.model(point))
-            point = torch.lerp(images, point, per_example(torch.where(fooled, self.beta, 1.0), point).to(point))
+        point, done = start, 0
+        with frame("run", lambda: {"done": done, "point": point, **closest.kept}) as before:
+            if before:
+                done, point = before["done"], before["point"]
+                closest.take_up(before)
+            for step in range(done, self.steps):
+                plane = self._plane(closest, point, target)
+                point = self._step(point, images, plane, threat)
+                fooled = closest.offer(point, closest.model(point))
+                point = torch.lerp(images, point, per_example(torch.where(fooled, self.beta, 1.0), point).to(point))
+                done = step + 1
+                due()
 
     def _plane(self, closest: Closest, point: Tensor, target: Tensor | None) -> Plane:
         if target is not None:

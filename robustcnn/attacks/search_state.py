@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +41,7 @@ class SearchState:
         self.model, self.stop = model, stop
         self.count, self.looks, self.planned = len(labels), 0, planned
         """Examples in all, steps until now, and steps in all (0: nobody knows): for whoever listens to the progress."""
+        self._whole = images, labels, targets
         self.images, self.labels, self.targets = images, labels, targets
         """Of the examples still attacked, like all that the methods take and return."""
         self.rows = torch.arange(len(labels), device=labels.device)
@@ -49,6 +53,20 @@ class SearchState:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def kept(self) -> dict[str, Tensor | int]:
+        """For a snapshot."""
+        tensors = {"rows": self.rows, "found": self.found, "result": self._result, "score": self.score}
+        return {**tensors, "success": self._success, "looks": self.looks}
+
+    def take_up(self, kept: Mapping[str, Any]) -> None:
+        """Be as the snapshot says."""
+        self.rows, self.found, self._result = kept["rows"], kept["found"], kept["result"]
+        self.score, self._success, self.looks = kept["score"], kept["success"], kept["looks"]
+        images, labels, targets = self._whole
+        self.images, self.labels = images[self.rows], labels[self.rows]
+        self.targets = None if targets is None else targets[self.rows]
 
     @property
     def best_found(self) -> Tensor:

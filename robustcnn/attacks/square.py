@@ -16,9 +16,12 @@ from robustcnn.core.conv_arithmetic import Place, crop
 from robustcnn.core.losses import margin
 from robustcnn.core.norms import NORMS
 from robustcnn.core.norms.norm import Windows
+from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.incremental import incremental_forward
 
+ANEW = 100
+"""Queries after which what is remembered of the network's answers is worked out afresh."""
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """The queries, of 10,000, at which the window's area halves: the published schedule."""
 
@@ -58,51 +61,70 @@ class Square(Guarded):
         logits = model(images)
         state.update(images, margin(logits, labels), logits, ranked=False)
         state.drop_succeeded()
-        for _ in range(self.restarts):
-            # A restart forgets the margin, never a success.
-            state.score = torch.full_like(state.score, -torch.inf)
-            ball, origin = threat.of(state.rows), state.images
-            candidates = _inside(windows.start(origin, ball.radius(origin), generator), origin, windows, ball)
-            _update(state, candidates, model(candidates))
-            search = self._search_together if windows.shared else self._search_each
-            search(state, windows, ball, generator)
-            state.drop_succeeded()
+        restart = 0
+        with frame("restarts", lambda: {"restart": restart, **state.kept}) as before:
+            if before:
+                state.take_up(before)
+            for restart in range(before["restart"] if before else 0, self.restarts):
+                ball = threat.of(state.rows)
+                if not (before and before["restart"] == restart):
+                    self._start(state, windows, ball, generator)
+                search = self._search_together if windows.shared else self._search_each
+                search(state, windows, ball, generator)
+                state.drop_succeeded()
         return state.best_found
+
+    def _start(self, state: SearchState, windows: Windows, ball: ThreatModel, generator: torch.Generator) -> None:
+        # A restart forgets the margin, never a success.
+        state.score, origin = torch.full_like(state.score, -torch.inf), state.images
+        candidates = _inside(windows.start(origin, ball.radius(origin), generator), origin, windows, ball)
+        _update(state, candidates, state.model(candidates))
 
     def _search_together(
         self, state: SearchState, windows: Windows, threat: ThreatModel, generator: torch.Generator
     ) -> None:
         """One window a query for all images: what the network makes of the rest of an image is known already."""
-        corners = torch.rand(self.queries, 2, generator=generator, device=generator.device).tolist()
-        remembered, forward = 0, None
-        for query in range(1, self.queries):
-            if not len(state):
-                return
-            side = self._side(query, state.images, windows)
-            if side != remembered:
-                remembered, forward = side, incremental_forward(state.model, state.found, side)
-            place = _place(corners[query], side, state.images)
-            images, current = crop(state.images, place), crop(state.found, place)
-            window = windows.change(images, current, threat.radius(images), side, generator).clamp(*threat.bounds)
-            logits = forward(window, place) if forward else _shown(state, window, place)
-            better, stay = _update(state, window, logits, place), state.compact(query)
-            threat = threat if stay is None else threat.of(stay)
-            if forward:
-                forward.settle(better, stay)
+        corners, done = torch.rand(self.queries, 2, generator=generator, device=generator.device), 1
+        with frame("together", lambda: {"done": done, "corners": corners}) as before:
+            if before:
+                done, corners = before["done"], before["corners"]
+            places, remembered, forward = corners.tolist(), 0, None
+            for query in range(done, self.queries):
+                if not len(state):
+                    return
+                side = self._side(query, state.images, windows)
+                # Now and then anew, so that a search that is taken up there remembers the same to the bit.
+                if side != remembered or not query % ANEW:
+                    remembered, forward = side, incremental_forward(state.model, state.found, side)
+                place = _place(places[query], side, state.images)
+                images, current = crop(state.images, place), crop(state.found, place)
+                window = windows.change(images, current, threat.radius(images), side, generator).clamp(*threat.bounds)
+                logits = forward(window, place) if forward else _shown(state, window, place)
+                better, stay = _update(state, window, logits, place), state.compact(query)
+                threat = threat if stay is None else threat.of(stay)
+                if forward:
+                    forward.settle(better, stay)
+                done = query + 1
+                if not done % ANEW:
+                    due()
 
     def _search_each(
         self, state: SearchState, windows: Windows, threat: ThreatModel, generator: torch.Generator
     ) -> None:
         """Windows of its own for each image."""
-        for query in range(1, self.queries):
-            if not len(state):
-                return
-            images, side = state.images, self._side(query, state.images, windows)
-            candidates = windows.change(images, state.found, threat.radius(images), side, generator)
-            candidates = _inside(candidates, images, windows, threat)
-            _update(state, candidates, state.model(candidates))
-            stay = state.compact(query)
-            threat = threat if stay is None else threat.of(stay)
+        done = 1
+        with frame("each", lambda: {"done": done}) as before:
+            for query in range(before["done"] if before else 1, self.queries):
+                if not len(state):
+                    return
+                images, side = state.images, self._side(query, state.images, windows)
+                candidates = windows.change(images, state.found, threat.radius(images), side, generator)
+                candidates = _inside(candidates, images, windows, threat)
+                _update(state, candidates, state.model(candidates))
+                stay = state.compact(query)
+                threat = threat if stay is None else threat.of(stay)
+                done = query + 1
+                due()
 
     def _side(self, query: int, images: Tensor, windows: Windows) -> int:
         """Side of the window, whose share of the pixels halves along the schedule."""

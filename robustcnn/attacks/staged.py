@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,7 @@ from robustcnn.attacks.base import Guarded, input_gradient
 from robustcnn.attacks.linearise import nearest_targets
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.core.losses import margin
+from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 
@@ -47,27 +48,46 @@ class _Margins(Guarded):
     def takes_eps_each(self) -> bool:
         return True
 
+    def climbs(
+        self, state: SearchState, losses: Sequence[LossAt], fresh: int, threat: ThreatModel, generator: torch.Generator
+    ) -> Tensor:
+        """One ascent after the other, the first so many from the images themselves."""
+        number = 0
+        with frame("climbs", lambda: {"number": number, **state.kept}) as before:
+            if before:
+                state.take_up(before)
+            for number in range(before["number"] if before else 0, len(losses)):
+                if not len(state):
+                    break
+                self.climb(state, losses[number], threat, generator, fresh=number < fresh)
+        return state.best_found
+
     def climb(
         self, state: SearchState, loss: LossAt, threat: ThreatModel, generator: torch.Generator, *, fresh: bool
     ) -> None:
         """One ascent of those who stand; `fresh`: from the images themselves."""
         threat.refuse_infinite(type(self).__name__)
         origin, threat = state.images, threat.of(state.rows)
-        current = origin if fresh else threat.sample(origin, generator)
-        for step in range(self.steps):
-            done = step / self.steps
-            slope = input_gradient(state.model, current, partial(_of_part, loss, state.rows, done), draws=self.eot)
-            gradient = slope.gradient
-            state.update(current, slope.loss, slope.logits, ranked=False)
-            stay = state.compact(step)
-            if stay is not None:
-                origin, threat, current, gradient = state.images, threat.of(stay), current[stay], gradient[stay]
-                if not len(stay):
-                    return
-            length = threat.radius(current) * (1 + math.cos(math.pi * done))
-            current = threat.project(
-                current + length * threat.steepest(gradient, share=self.share, current=current), origin
-            )
+        current, begun = origin if fresh else threat.sample(origin, generator), 0
+        with frame("climb", lambda: {"begun": begun, "current": current}) as before:
+            if before:
+                begun, current = before["begun"], before["current"]
+            for step in range(begun, self.steps):
+                done = step / self.steps
+                slope = input_gradient(state.model, current, partial(_of_part, loss, state.rows, done), draws=self.eot)
+                gradient = slope.gradient
+                state.update(current, slope.loss, slope.logits, ranked=False)
+                stay = state.compact(step)
+                if stay is not None:
+                    origin, threat, current, gradient = state.images, threat.of(stay), current[stay], gradient[stay]
+                    if not len(stay):
+                        return
+                length = threat.radius(current) * (1 + math.cos(math.pi * done))
+                current = threat.project(
+                    current + length * threat.steepest(gradient, share=self.share, current=current), origin
+                )
+                begun = step + 1
+                due()
         logits = exact_logits(state.model, current)
         state.finish_restart(current, nearness(logits, state.labels), logits)
 
@@ -88,13 +108,8 @@ class StagedPGD(_Margins):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        state = _begin(model, images, labels)
-        for restart in range(self.restarts):
-            for order in range(self.orders):
-                if not len(state):
-                    break
-                self.climb(state, _staged(labels, order), threat, generator, fresh=not restart)
-        return state.best_found
+        losses = [_staged(labels, order) for order in range(self.orders)] * self.restarts
+        return self.climbs(_begin(model, images, labels), losses, self.orders, threat, generator)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -122,13 +137,9 @@ class NearestTargets(_Margins):
         nearest = nearest_targets(
             model, images[rows], labels[rows], threat.of(rows), count=self.targets, candidates=self.candidates
         )
-        for restart in range(self.restarts):
-            for each in nearest.unbind(1):
-                if not len(state):
-                    break
-                aims = labels.index_copy(0, rows, each)
-                self.climb(state, _towards(labels, aims), threat, generator, fresh=not restart)
-        return state.best_found
+        aims = [labels.index_copy(0, rows, each) for each in nearest.unbind(1)]
+        losses = [_towards(labels, each) for each in aims] * self.restarts
+        return self.climbs(state, losses, len(aims), threat, generator)
 
 
 def _of_part(loss: LossAt, rows: Tensor, done: float, logits: Tensor, part: slice) -> Tensor:

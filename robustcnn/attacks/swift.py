@@ -7,8 +7,9 @@ gradients finds what it left, or the model does not answer twice alike) AutoAtta
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from robustcnn.attacks.ensemble import AutoAttack, Ensemble, Outcome
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.staged import NearestTargets, StagedPGD, nearness
 from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.snapshots import frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.view import exact_logits
 
@@ -91,8 +93,12 @@ class Swift(Ensemble):
             return replace(found, escalated="the model does not answer twice alike")
         ground = _Ground(model, images, labels, threat, generator)
         stages = self.stages(threat)
-        for index, stage in enumerate(stages):
-            ground.attack(stage.attack, ground.nearest(stage.share), index)
+        index = 0
+        with frame("stages", lambda: {"index": index, **ground.kept}) as before:
+            if before:
+                ground.take_up(before)
+            for index in range(before["index"] if before else 0, len(stages)):
+                ground.attack(stages[index].attack, ground.nearest(stages[index].share), index)
         names = [repr(stage.attack) for stage in stages]
         hits = 0
         if self.escalates and self.sentinel and threat.windows:
@@ -138,6 +144,16 @@ class _Ground:
         self.broken_by = torch.where(is_fooled(logits, labels), BrokenBy.CLEAN, BrokenBy.STANDING)
         self.left: int | None = None
         """Examples that the first attack left."""
+
+    @property
+    def kept(self) -> dict[str, Tensor | int | None]:
+        """For a snapshot."""
+        return {"worst": self.worst, "near": self.near, "broken_by": self.broken_by, "left": self.left}
+
+    def take_up(self, kept: Mapping[str, Any]) -> None:
+        """Be as the snapshot says."""
+        for name in self.kept:
+            setattr(self, name, kept[name])
 
     @property
     def standing(self) -> Tensor:

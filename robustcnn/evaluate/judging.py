@@ -16,6 +16,7 @@ from robustcnn.attacks.craft import craft
 from robustcnn.core.losses import is_right
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.runtime import global_seed, seeded
+from robustcnn.core.snapshots import begin, kept_in
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
@@ -66,8 +67,11 @@ def _searched(
     attack: Attack, view: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
     if isinstance(view, BlackBoxView):
-        asked = search(attack, view, images, labels, threat, generator)
+        with kept_in(None):
+            # What a question cost is counted once; a search of questions begins anew.
+            asked = search(attack, view, images, labels, threat, generator)
         return asked.images, asked.queries
+    begin(generator)
     return craft(attack, view, images, labels, threat, generator=generator), None
 
 

@@ -2,6 +2,7 @@
 
 plan.json              what the pieces depend on
 A-T-B.safetensors      what attack A found in ball T for block B, as judged
+A-T-B.under-way        how far a long search for it has come
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.snapshots import Snapshots
 from robustcnn.evaluate.judging import Tries
 
 PAGE = "plan.json"
+UNDER_WAY = ".under-way"
+"""Ends the name of a piece that is not finished."""
 
 
 class Parts:
@@ -56,6 +60,7 @@ class Parts:
         """Have it found from now on."""
         if self.folder is not None:
             self._write(self._path(self.folder, name), rows, tries)
+            (self.folder / f"{name}{UNDER_WAY}").unlink(missing_ok=True)
 
     def tensors(self, name: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """The same for tensors of any kind."""
@@ -67,6 +72,13 @@ class Parts:
             found = make()
             self._store(path, found)
         return found
+
+    def snapshots(self, name: str, rows: Tensor) -> Snapshots | None:
+        """Where a piece that is being made is written down."""
+        if self.folder is None:
+            return None
+        key = hashlib.sha256(f"{self.plan} {name} {rows.tolist()}".encode()).hexdigest()
+        return Snapshots(self.folder / f"{name}{UNDER_WAY}", key)
 
     @staticmethod
     def _path(folder: Path, name: str) -> Path:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.black_box import BlackBoxView, Pool
 from robustcnn.attacks.craft import prepare
+from robustcnn.core.snapshots import kept_in
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
@@ -97,11 +98,17 @@ class Hands:
     def __call__(self, piece: Piece) -> Tries:
         def make() -> Tries:
             if self.crew is None:
-                return self.job.make(piece)
+                return self._here(piece)
             self.crew.work(self.job, [alone(piece)], self.parts)
             return self.parts.fetch(piece.name, piece.rows, lambda: self.job.make(piece))
 
         return self.parts.fetch(piece.name, piece.rows, make)
+
+    def _here(self, piece: Piece) -> Tries:
+        """A long one is written down now and then, and goes on where it was."""
+        snapshots = self.parts.snapshots(piece.name, piece.rows)
+        with kept_in(snapshots):
+            return self.job.make(piece)
 
 
 Work = Callable[[Piece], Tries]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import interrupted
+import killed_inside
 import pytest
 import torch
 from interrupted import THREATS, Mortal, data, model, run
@@ -20,6 +21,7 @@ from torch import nn
 from robustcnn.attacks import FGSM
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import RobustnessReport
+from robustcnn.core.snapshots import Snapshots
 
 
 def but_for_seconds(report: RobustnessReport) -> Any:
@@ -150,3 +152,24 @@ def test_pieces_without_their_plan_are_taken_up_only_by_the_same_plan(done: tupl
 def test_the_name_of_the_model_may_change(done: tuple[Path, RobustnessReport]) -> None:
     folder, report = done
     assert run(folder, name="renamed") == replace(report, model="renamed")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:AutoAttack's targeted DLR loss")
+@pytest.mark.parametrize("step", [50, 250, 500])
+def test_a_kill_inside_autoattack_costs_what_came_after_the_last_writing(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Snapshots, "look", killed_inside.look)
+    whole = killed_inside.run(tmp_path / "whole")
+    total, killed_inside.steps = killed_inside.steps, 0
+    assert total > step
+    command = [sys.executable, killed_inside.__file__, str(tmp_path / "killed"), str(step)]
+    died = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert list((tmp_path / "killed").glob("*.under-way"))
+    assert not pieces(tmp_path / "killed")
+    assert but_for_seconds(killed_inside.run(tmp_path / "killed")) == but_for_seconds(whole)
+    assert killed_inside.steps <= total - step + 3
+    assert not list((tmp_path / "killed").glob("*.under-way"))
+    killed_inside.steps = 0

@@ -97,8 +97,8 @@ ATTACKS = [
     Mutant(
         "an ensemble attacks what has fallen",
         "attacks/ensemble.py",
-        "if not len(rows):\n                break",
-        "if False:\n                break",
+        "if not len(rows):\n                    break",
+        "if False:\n                    break",
     ),
     Mutant(
         "PGD starts at the image",
@@ -115,8 +115,8 @@ ATTACKS = [
     Mutant(
         "PGD's restarts stop after the first",
         "attacks/ascent.py",
-        "for _ in range(self.restarts):",
-        "for _ in range(1):",
+        "if before else 0, self.restarts):",
+        "if before else 0, 1):",
     ),
     Mutant(
         "PGD's steps do not shrink along a cosine", "attacks/ascent.py", "(1 + math.cos(math.pi * done)) / 2", "1.0"
