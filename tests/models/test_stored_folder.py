@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import safetensors.torch
 import torch
 
 from robustcnn import ImageSpec, build
+from robustcnn.core.json_files import MOST
 from robustcnn.models import checkpoint
 from robustcnn.models.checkpoint import PAGE, STORED, Checkpoint
 from robustcnn.models.stored_folder import StoredFile, numbered, write_tensors
@@ -107,3 +110,33 @@ def test_weights_of_the_right_digest_and_another_form_are_one_line(tmp_path: Pat
 
 def test_a_stored_file_is_known_by_its_bytes() -> None:
     assert StoredFile(name="a", sha256="0") == StoredFile(name="a", sha256="0")
+
+
+def test_the_weights_that_were_asked_for_are_loaded_to_be_judged(tmp_path: Path) -> None:
+    page = kept(tmp_path)
+    other = build("logistic", SPEC)
+    torch.nn.init.constant_(other.net[-1].weight, 7.0)
+    last = write_tensors(tmp_path / "weights-0002.safetensors", other.state_dict())
+    STORED.write(tmp_path, replace(page, last=last))
+    best, newest = (checkpoint.load(tmp_path, which=which) for which in ("best", "last"))
+    assert not best.training
+    assert not (best.net[-1].weight == 7).any()
+    assert (newest.net[-1].weight == 7).all()
+
+
+def test_tensors_of_another_shape_are_refused_before_any_is_taken(tmp_path: Path) -> None:
+    kept(tmp_path)
+    model = build("logistic", SPEC)
+    name = next(name for name in model.state_dict() if name.endswith("weight"))
+    content = safetensors.torch.save({**model.state_dict(), name: torch.zeros(3, 16)})
+    replaced(tmp_path, content)
+    with pytest.raises(ValueError, match=rf"its {name} is \(3, 16\), the network wants \(2, 16\)"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_page_larger_than_any_of_ours_is_not_read(tmp_path: Path) -> None:
+    kept(tmp_path)
+    # Holes take no room on a disk.
+    os.truncate(tmp_path / PAGE, MOST + 1)
+    with pytest.raises(ValueError, match=r"has 67,108,865 bytes, a page of ours has at most 67,108,864"):
+        checkpoint.load(tmp_path)

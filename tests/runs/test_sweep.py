@@ -17,7 +17,7 @@ import pytest
 from robustcnn.data.registry import DataConfig
 from robustcnn.models import ModelConfig
 from robustcnn.runs.folder import Say
-from robustcnn.runs.sweep import SweepConfig, sweep
+from robustcnn.runs.sweep import SweepConfig, config_of, sweep
 from robustcnn.runs.train_config import TrainConfig
 from robustcnn.train import FitConfig
 
@@ -40,6 +40,31 @@ def study_of(config: SweepConfig) -> optuna.Study:
 
 def collected(lines: list[str]) -> Say:
     return lines.append
+
+
+class AskedError(Exception):
+    """For a study, which is all that was to be seen."""
+
+
+def test_losses_are_made_small_and_accuracies_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+
+    def create(*, directions: list[str], **_: object) -> optuna.Study:
+        asked.append(directions)
+        raise AskedError
+
+    monkeypatch.setattr(optuna, "create_study", create)
+    with pytest.raises(AskedError):
+        sweep(tiny(tmp_path, objective=("valid_loss", "valid_accuracy")))
+    assert asked == [["minimize", "maximize"]]
+
+
+def test_every_trial_has_a_run_of_its_own_with_its_values(tmp_path: Path) -> None:
+    config = tiny(tmp_path)
+    drawn = [optuna.trial.FixedTrial({"fit.optim.lr": lr}, number=number) for number, lr in ((3, 0.01), (14, 0.02))]
+    first, second = (config_of(trial, config) for trial in drawn)  # type: ignore[arg-type]
+    assert (first.name, first.group, first.fit.optim.lr) == ("search-0003", "search", 0.01)
+    assert (second.name, second.fit.optim.lr) == ("search-0014", 0.02)
 
 
 @pytest.mark.slow

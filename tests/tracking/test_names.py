@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tracked import CURVE, epoch, report, threat
 
 from robustcnn.core.audited import Audited
-from robustcnn.core.results import VERDICTS
+from robustcnn.core.results import VERDICTS, Finding
 from robustcnn.tracking.names import (
     LONGEST_KEY,
     LONGEST_PARAM,
@@ -203,3 +203,11 @@ def test_words_of_the_report_become_tags() -> None:
 )
 def test_labels_and_steps(norm: str, eps: float, name: str, step: int) -> None:
     assert (label(norm, eps), step_of(norm, eps)) == (name, step)
+
+
+def test_a_check_that_had_nothing_to_test_has_no_figure_and_no_tag() -> None:
+    idle = Finding(check="idle", verdict="not tested", figure=None, says="0 of 0 examples")
+    shown = replace(report(), findings=(*report().findings, idle))
+    assert "check/idle" not in values(report_points(shown))
+    assert "check.idle" not in report_tags(shown)
+    assert report_tags(replace(shown, findings=(idle,)))["verdict"] == "unchecked"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+
+import pytest
 
 from robustcnn.tracking.records import Data, Opening, Point, Record
 from robustcnn.tracking.spool import Spool
@@ -50,3 +53,21 @@ def test_half_a_line_is_passed_over_wherever_it_was_cut(tmp_path: Path) -> None:
         whole.append(SECOND)
         # Cut just before its line's end, a record is whole after all.
         assert records(whole) == ([FIRST, FIRST, SECOND] if length == len(content) - 1 else [FIRST, SECOND])
+
+
+def test_a_line_of_which_only_a_part_fits_is_no_record_and_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    spool.append(FIRST)
+
+    class Short(io.FileIO):
+        def write(self, content: object) -> int:
+            return super().write(bytes(content)[:3])  # type: ignore[call-overload]
+
+    monkeypatch.setattr(Path, "open", lambda self, *_, **__: Short(self, "a+b"))
+    with pytest.raises(OSError, match="only a part could be written"):
+        spool.append(SECOND)
+    monkeypatch.undo()
+    spool.append(SECOND)
+    assert records(spool) == [FIRST, SECOND]

@@ -15,6 +15,7 @@ from robustcnn.tracking import NullTracker, Place, SpooledTracker, outbox
 from robustcnn.tracking.names import label
 from robustcnn.tracking.place import write_place
 from robustcnn.tracking.records import Record
+from robustcnn.tracking.refused import is_refusal
 from robustcnn.tracking.spool import SPOOL, Spool
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -170,3 +171,29 @@ def test_a_weaker_evaluation_of_the_same_examples_raises_no_ball(tmp_path: Path)
     # Other examples are another matter.
     said_to(tmp_path)[0].report(replace(weak, fingerprint="0" * 16))
     assert [point.value for point in told(tmp_path, "report")[2].points if point.key == key] == [1.0]
+
+
+class Answered(Exception):
+    """A server's answer."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"status {status}")
+        self.status = status
+
+    def get_http_status_code(self) -> int:
+        return self.status
+
+
+@pytest.mark.parametrize(
+    ("problem", "refused"),
+    [
+        (Answered(400), True),
+        (Answered(413), True),
+        (Answered(503), False),
+        (Answered(401), False),
+        (ValueError("nan"), True),
+        (ConnectionError("gone"), False),
+    ],
+)
+def test_only_what_would_be_refused_again_is_a_refusal(problem: Exception, refused: bool) -> None:
+    assert is_refusal(problem) == refused
