@@ -12,7 +12,8 @@ from typing import Any
 from robustcnn.cli.options import parse, switches, take
 from robustcnn.cli.process import Stopped
 from robustcnn.core.launch import Parted, launched
-from robustcnn.core.ranks import Ranks, joined
+from robustcnn.core.meeting import joined
+from robustcnn.core.ranks import Ranks
 from robustcnn.runs import pretrain as pretraining
 from robustcnn.runs import train as runs
 from robustcnn.runs.config_file import read_toml

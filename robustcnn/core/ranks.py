@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -15,16 +12,12 @@ from typing import Any, NoReturn, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import PrefixStore  # type: ignore[attr-defined]
-from torch.distributed.rendezvous import rendezvous
 
-from robustcnn.core.launch import EndedElsewhere, Launch, Parted, launched
+from robustcnn.core.launch import EndedElsewhere, Launch, Parted
 from robustcnn.core.rows import Rows
 from robustcnn.core.runtime import first_line
 
 T = TypeVar("T")
-MEETING = timedelta(minutes=2)
-"""How long a process waits for the others to begin."""
 STEP = timedelta(seconds=50)
 """How long a process waits in the middle of a step, where all have as much to do."""
 CHORE = timedelta(minutes=30)
@@ -223,76 +216,6 @@ class _Summed(torch.autograd.Function):
 
 
 @contextmanager
-def joined() -> Iterator[Ranks]:
-    """Inside the block the processes that a launcher has started are one group; a process alone is `ALONE`."""
-    launch = launched()
-    if launch.world == 1:
-        yield ALONE
-        return
-    _join(launch)
-    try:
-        yield Group(launch)
-        # Nobody takes a connection down that another one still reads from.
-        dist.barrier()
-    except EndedElsewhere:
-        # Whoever ends first has torchrun end the others, who shall have told their trouble by then.
-        with suppress(Exception):
-            dist.barrier()
-        raise
-    finally:
-        dist.destroy_process_group()
-
-
-def _join(launch: Launch) -> None:
-    """Have all processes in one group."""
-    me = f"rank {launch.rank} of {launch.world}"
-    try:
-        store, rank, world = next(iter(rendezvous("env://", timeout=MEETING)))
-        name = meet(store, launch)
-        dist.init_process_group("gloo", store=PrefixStore(name, store), rank=rank, world_size=world, timeout=CHORE)
-    except (RuntimeError, ValueError, OSError) as problem:
-        if isinstance(problem, Parted):
-            raise
-        raise Parted(
-            f"{me} cannot reach the others ({_short(problem)}): one ended as it began, or MASTER_ADDR and MASTER_PORT "
-            "lead elsewhere"
-        ) from problem
-
-
-def meet(store: Any, launch: Launch) -> str:
-    """Wait until all are there; gives the name of this meeting.
-
-    torchrun keeps its store when it starts the processes again: what is written there may be from those that ended,
-    whose addresses lead nowhere. So the first asks under a name of its own, and whoever answers wants to be named.
-    """
-    mine, end = uuid.uuid4().hex, time.monotonic() + MEETING.total_seconds()
-    if launch.rank == 0:
-        store.set("meeting", mine)
-    # Asked again and again, and not waited for, so that Ctrl-C is heard.
-    while time.monotonic() < end:
-        name = mine if launch.rank == 0 else _text(store, "meeting")
-        if name and launch.rank == 0:
-            there = {rank: _text(store, f"{mine}/{rank}") for rank in range(1, launch.world)}
-            if all(there.values()):
-                store.set(f"{mine}/all", json.dumps(there))
-                return mine
-        elif name:
-            store.set(f"{name}/{launch.rank}", mine)
-            if json.loads(_text(store, f"{name}/all") or "{}").get(str(launch.rank)) == mine:
-                return name
-        time.sleep(0.05)
-    absent = [rank for rank, answer in there.items() if not answer] if launch.rank == 0 else [0]
-    raise Parted(
-        f"rank {launch.rank} of {launch.world} waited {MEETING.total_seconds():.0f} s in vain for rank "
-        f"{', '.join(map(str, absent[:8]))}: it ended as it began, or was never started"
-    )
-
-
-def _text(store: Any, key: str) -> str:
-    return str(store.get(key).decode()) if store.check([key]) else ""
-
-
-@contextmanager
 def _together(group: Group) -> Iterator[None]:
     """What the processes do together inside the block fails when one of them is gone."""
     try:
@@ -300,11 +223,11 @@ def _together(group: Group) -> Iterator[None]:
     except (RuntimeError, OSError) as problem:
         raise Parted(
             f"rank {group.rank} of {group.world} waits in vain for another process: it was killed, stands still, or "
-            f"cannot be reached ({_short(problem)}); the last checkpoint is whole"
+            f"cannot be reached ({short(problem)}); the last checkpoint is whole"
         ) from problem
 
 
-def _short(problem: Exception) -> str:
+def short(problem: Exception) -> str:
     """Without the place in torch's source, and the advice behind the first sentence."""
     return re.sub(r"^\[[^\]]*\]\s*", "", first_line(problem)).split(". ")[0][:150]
 

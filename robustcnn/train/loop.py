@@ -36,7 +36,7 @@ def fit(
     With a `folder`, each epoch ends in a checkpoint there, written before its metrics are yielded. `resume` goes on
     from that checkpoint and gives, on a CPU, the very weights of a training that was never interrupted.
     `progress` shows a bar, where there is a terminal to show it on. `ranks` are the processes that train together
-    (`joined`); the first of them alone writes.
+    (`robustcnn.core.meeting.joined`); the first of them alone writes.
     """
     if resume and folder is None:
         raise ValueError("resume needs the folder that holds the checkpoint")

@@ -33,6 +33,9 @@ class FitConfig:
     accumulate: int = 1
     """Work through each batch in so many parts, one after the other, before its one step: less memory, and the same
     step where no batch norm is."""
+    checkpoint_activations: bool = False
+    """Keep of each block its input only and compute the rest again on the way back: for networks that do not fit, a
+    third more time and the same result."""
     sync_norm: bool = True
     """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
     which saves waiting."""

@@ -25,6 +25,7 @@ from robustcnn.train.objectives.standard import Scorer, Stage, begin
 from robustcnn.train.optimisation.averaging import Averaged
 from robustcnn.train.optimisation.optim import Optimizer
 from robustcnn.train.pace import LateReader, Pace, check_precision, check_shares
+from robustcnn.train.recompute import Recomputed
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.watch import Watch, alarm, has_collapsed
 
@@ -50,6 +51,8 @@ class Training:
         ranks: Ranks = ALONE,
     ) -> None:
         _check(model, train, validation, config, class_weights)
+        if compiled and config.checkpoint_activations:
+            raise ValueError("compile and checkpoint_activations exclude each other: leave one of the two out")
         check_precision(precision)
         self.model = model.to(train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
@@ -73,6 +76,7 @@ class Training:
             precision=precision,
             ranks=ranks,
         )
+        self.recomputed = Recomputed(self.model) if config.checkpoint_activations else None
         self.judge = Judge(validation, ranks, class_weights=self.class_weights, precision=precision)
         self.watch = _watch(validation, config, precision, ranks)
         self.progress = progress and ranks.leads
@@ -131,6 +135,8 @@ class Training:
         """The model's layers are what they were before."""
         self.frozen.release()
         self.descent.shared.release()
+        if self.recomputed is not None:
+            self.recomputed.release()
 
     def _agreed(self, metrics: EpochMetrics) -> EpochMetrics:
         return self.ranks.first(lambda: metrics)

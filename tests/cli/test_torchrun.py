@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from robustcnn.cli.main import main
-from robustcnn.core import ranks
+from robustcnn.core import meeting
 from robustcnn.core.launch import Launch
 from robustcnn.models.checkpoint import read_page
 
@@ -114,8 +114,8 @@ def test_who_is_ended_while_waiting_for_the_others_says_so(
     environment = {"RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(ranks, "launched", lambda: Launch(rank=0, world=2))
-    monkeypatch.setattr(ranks, "_join", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(meeting, "launched", lambda: Launch(rank=0, world=2))
+    monkeypatch.setattr(meeting, "_join", lambda _: os.kill(os.getpid(), signal.SIGTERM))
     monkeypatch.chdir(tmp_path)
     assert main([*TRAIN, "late"]) == 143
     assert "was ended while it waited for the others: one of them ended as it began" in capsys.readouterr().err

@@ -12,7 +12,8 @@ from fitting import QUICK, bars, fresh
 from gan.gan_examples import blobs, networks
 
 from robustcnn import Augment, FitConfig, OptimConfig, ThreatModel, fit
-from robustcnn.core.ranks import ALONE, Ranks, joined
+from robustcnn.core.meeting import joined
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.runtime import seeded
 from robustcnn.models import PixelModel
 from robustcnn.train import Adversarial, Fast, Free, GanConfig, Mart, Standard, Trades, pretrain
@@ -83,6 +84,7 @@ MORE = {
     "begun": begun,
     "failed": failed,
     "dropout": lambda ranks: trained(CONFIGS["pgd"], ranks, dropout=0.2)[0],
+    "recomputed": lambda ranks: trained(replace(CONFIGS["trades"], checkpoint_activations=True), ranks)[0],
     "apart": lambda ranks: trained(replace(PLAIN, sync_norm=False), ranks)[0],
 }
 
