@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from robustcnn.cli import help_pages, trouble
 from robustcnn.cli.colour import bold, coloured
 from robustcnn.cli.process import Stopped, plain_warnings, terminating
+from robustcnn.core.launch import EndedElsewhere, launched
 
 # Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
 
@@ -37,7 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         with terminating(), plain_warnings():
-            _verb(arguments[0]).run(arguments[1:])
+            verb = _verb(arguments[0])
+            _refuse_torchrun(arguments[0])
+            verb.run(arguments[1:])
     except Exception as problem:
         return trouble.told(problem, traced=traced)
     except KeyboardInterrupt:
@@ -53,6 +56,15 @@ def _verb(name: str) -> Verb:
     if name not in VERBS:
         raise ValueError(f"unknown verb {name!r}{did_you_mean(name, VERBS)}")
     return VERBS[name]
+
+
+def _refuse_torchrun(name: str) -> None:
+    """Most verbs are the work of one process, and several would stand in each other's way."""
+    launch = launched()
+    if launch.run and launch.world > 1 and name not in TOGETHER:
+        if launch.rank:
+            raise EndedElsewhere("rank 0 says why", status=2)
+        raise ValueError(f"{name} is the work of one process: leave torchrun out ({' and '.join(TOGETHER)} are for it)")
 
 
 def _overview() -> str:
@@ -197,6 +209,8 @@ def _attack(arguments: list[str]) -> None:
 
 
 TITLE = "robustcnn: how robust is this CNN, and can I trust the number?"
+TOGETHER = ("train", "pretrain")
+"""Verbs that several processes under torchrun do together."""
 FIRST = (
     ("demo", "train, attack and compare five small CNNs, in about three minutes"),
     ("train digits-quick --name mine", "a CNN of your own, on embedded digits"),

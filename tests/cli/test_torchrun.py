@@ -120,3 +120,15 @@ def test_who_is_ended_while_waiting_for_the_others_says_so(
     assert main([*TRAIN, "late"]) == 143
     assert "was ended while it waited for the others: one of them ended as it began" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_verb_for_one_process_refuses_torchrun_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], rank: int
+) -> None:
+    environment = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for name, value in (environment | {"TORCHELASTIC_RUN_ID": "abc"}).items():
+        monkeypatch.setenv(name, value)
+    assert main(["data"]) == 2
+    line = "robustcnn: data is the work of one process: leave torchrun out (train and pretrain are for it)\n"
+    assert capsys.readouterr().err == ("" if rank else line)
