@@ -140,3 +140,13 @@ def test_a_page_larger_than_any_of_ours_is_not_read(tmp_path: Path) -> None:
     os.truncate(tmp_path / PAGE, MOST + 1)
     with pytest.raises(ValueError, match=r"has 67,108,865 bytes, a page of ours has at most 67,108,864"):
         checkpoint.load(tmp_path)
+
+
+def test_one_changed_byte_of_a_weight_is_noticed(tmp_path: Path) -> None:
+    kept(tmp_path)
+    path = tmp_path / numbered("weights", 1)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"weights-0001.safetensors is damaged: its bytes do not match the digest"):
+        checkpoint.load(tmp_path)
