@@ -30,11 +30,11 @@ class _Map(mmap.mmap):
 _MAPS: WeakValueDictionary[int, _Map] = WeakValueDictionary()
 
 
-def roomy(shape: Sequence[int], folder: Path | None = None) -> Tensor:
-    """Float32 zeros of this shape; large ones lie in a file in the folder (the system's for such files when None)."""
-    size = 4 * math.prod(shape)
+def roomy(shape: Sequence[int], folder: Path | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Zeros of this shape; large ones lie in a file in the folder (the system's for such files when None)."""
+    size = dtype.itemsize * math.prod(shape)
     if size < LARGE:
-        return torch.zeros(*shape)
+        return torch.zeros(*shape, dtype=dtype)
     place = Path(tempfile.gettempdir()) if folder is None else folder
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -46,7 +46,7 @@ def roomy(shape: Sequence[int], folder: Path | None = None) -> Tensor:
             content = _Map(file.fileno(), size)
     except OSError as problem:
         raise explained(problem, place, size) from problem
-    tensor = torch.frombuffer(content, dtype=torch.float32).view(*shape)
+    tensor = torch.frombuffer(content, dtype=dtype).view(*shape)
     _MAPS[tensor.untyped_storage().data_ptr()] = content
     return tensor
 

@@ -191,9 +191,9 @@ SOURCES = {
         cure=FER2013_CURE,
     ),
     "npz:PATH": Source(
-        about="your arrays: train_images (N, H, W[, C]) uint8, train_labels, test_images, test_labels",
+        about="your arrays, train_images (N, H, W[, C]) uint8, train_labels, test_...: an npz file, or a folder of npy",
         read=lambda config, root: read_npz(_path(config, root)),
-        cure="write npz: and the path of the file",
+        cure="write npz: and the path of the file or folder",
     ),
     "folder:PATH": Source(
         about="your pictures: one folder a class",

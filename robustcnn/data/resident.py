@@ -16,6 +16,7 @@ from torch import Tensor
 from robustcnn.core.rows import Draws, Rows
 from robustcnn.core.spec import ImageSpec
 from robustcnn.data.foreign import Layout, labels_of, pixels_of, stacked
+from robustcnn.data.storage import ahead, fits, in_memory, is_large, sent, taken
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a batch as it is stored, gives float pixels in [0, 1]: an augmentation."""
@@ -42,8 +43,9 @@ def spec_of(images: Tensor, classes: tuple[str, ...]) -> ImageSpec:
 
 def _statistics_of_bytes(images: Tensor) -> tuple[Tensor, Tensor]:
     # A histogram of 256 levels is exact and needs no float copy of the whole set.
-    channels = range(images.shape[1])
-    counts = torch.stack([torch.bincount(images[:, c].flatten(), minlength=256) for c in channels]).double()
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.float64, device=images.device)
+    for part in images.split(in_memory(images)):
+        counts += torch.stack([torch.bincount(maps.flatten(), minlength=256) for maps in part.unbind(1)])
     levels = torch.arange(256, dtype=torch.float64, device=images.device) / 255
     mean = counts @ levels / counts.sum(1)
     return mean, (counts @ levels.square() / counts.sum(1) - mean.square()).clamp_min(0).sqrt()
@@ -58,13 +60,16 @@ def _statistics_of_floats(images: Tensor) -> tuple[Tensor, Tensor]:
 class ResidentDataset:
     """Images (N, C, H, W) and labels (N,) int64 on one device, with the spec of their training split.
 
-    Images are uint8; float32 in [0, 1] is for pictures that never were bytes.
+    Images are uint8; float32 in [0, 1] is for pictures that never were bytes. What does not fit on the device stays in
+    the host's memory or in a file, and each batch is fetched while the one before it is worked on.
     """
 
     images: Tensor
     labels: Tensor
     spec: ImageSpec
     name: str = "data"
+    home: torch.device | None = None
+    """Where batches go from images that stay where they are; where the images are when None."""
 
     def __post_init__(self) -> None:
         if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
@@ -129,7 +134,7 @@ class ResidentDataset:
 
     @property
     def device(self) -> torch.device:
-        return self.images.device
+        return self.home or self.images.device
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -144,19 +149,26 @@ class ResidentDataset:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any pixel, label or their order."""
         digest = hashlib.sha256(repr((self.spec.classes, tuple(self.images.shape))).encode())
-        for tensor in (self.images, self.labels):
+        for part in (*self.images.split(in_memory(self.images)), self.labels):
             # Not tobytes: a copy of the whole set is not needed.
-            digest.update(tensor.cpu().contiguous().numpy())  # type: ignore[arg-type]
+            digest.update(part.cpu().contiguous().numpy())
         return digest.hexdigest()[:16]
 
     def to(self, device: torch.device | str) -> ResidentDataset:
-        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+        """On a device; images that are no small part of its memory, or lie in a file, stay where they are."""
+        home = torch.device(device)
+        if self.home is not None or not fits(self.images, home):
+            return replace(self, home=home)
+        return replace(self, images=self.images.to(home), labels=self.labels.to(home))
 
     def subset(self, chosen: Tensor | int) -> ResidentDataset:
         """The examples at these indices, or the first so many."""
         indices = torch.arange(min(chosen, len(self))) if isinstance(chosen, int) else chosen
-        indices = indices.to(self.device)
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        indices = indices.to(self.images.device)
+        images = taken(self.images, indices)
+        part = replace(self, images=images, labels=self.labels[indices])
+        # A small part of what stayed behind can come along.
+        return part if self.home is None or is_large(images) else replace(part, home=None).to(self.device)
 
     def sample(self, count: int, *, generator: torch.Generator) -> ResidentDataset:
         """A stratified random part of `count` examples."""
@@ -206,22 +218,26 @@ class ResidentDataset:
             raise ValueError("a transform draws random numbers: pass a generator too")
         order = None
         if generator is not None:
-            order = torch.randperm(len(self), generator=generator, device=generator.device).to(self.device)
+            order = torch.randperm(len(self), generator=generator, device=generator.device).to(self.images.device)
         stop = len(self) - len(self) % size if drop_last else len(self)
-        for start in range(0, stop, size):
-            end = min(start + size, stop)
-            if order is None:
-                images, labels = self.images[start:end], self.labels[start:end]
-            else:
-                chosen = order[start:end]
-                if part is not None:
-                    rows = part(end - start)
-                    chosen = rows.of(chosen)
-                    if isinstance(generator, Draws):
-                        generator.rows = rows
-                # index_select: indexing bytes by a tensor takes several times as long.
-                images, labels = (each.index_select(0, chosen) for each in (self.images, self.labels))
+        fetched = (self._fetched(start, min(start + size, stop), order, part) for start in range(0, stop, size))
+        for images, labels, rows in fetched if self.home is None else ahead(fetched):
+            if isinstance(generator, Draws) and rows is not None:
+                generator.rows = rows
             yield (
                 (as_pixels(images) if transform is None or generator is None else transform(images, generator)),
                 labels,
             )
+
+    def _fetched(
+        self, start: int, end: int, order: Tensor | None, part: Callable[[int], Rows] | None
+    ) -> tuple[Tensor, Tensor, Rows | None]:
+        """A batch as it is stored, where it is worked on, and which rows of it this process has."""
+        rows = None if part is None or order is None else part(end - start)
+        if order is None:
+            images, labels = self.images[start:end], self.labels[start:end]
+        else:
+            chosen = order[start:end] if rows is None else rows.of(order[start:end])
+            # index_select: indexing bytes by a tensor takes several times as long.
+            images, labels = (each.index_select(0, chosen) for each in (self.images, self.labels))
+        return (images, labels, rows) if self.home is None else (sent(images, self.home), labels.to(self.home), rows)

@@ -1,4 +1,4 @@
-"""Your own data as one numpy file: train_images, train_labels, test_images, test_labels, and classes if you like."""
+"""Your own data as numpy files: train_images, train_labels, test_images, test_labels, and classes if you like."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import shown
+from robustcnn.core.runtime import first_line
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.raw import Array, resident
 
@@ -37,8 +38,11 @@ class Header(NamedTuple):
 
 
 def read_npz(path: Path) -> tuple[ResidentDataset, ...]:
-    """(training, test), or (training, validation, test) where the file holds val_images and val_labels too."""
-    arrays = _arrays(path)
+    """(training, test), or (training, validation, test) where the file holds val_images and val_labels too.
+
+    A folder of npy files with these names will do as well: they are mapped, and may be larger than memory.
+    """
+    arrays = _mapped(path) if path.is_dir() else _arrays(path)
     parts = ["train", "val", "test"] if {"val_images", "val_labels"} <= set(arrays) else ["train", "test"]
     try:
         labels = {part: _labels(part, arrays) for part in parts}
@@ -63,6 +67,28 @@ def _arrays(path: Path) -> dict[str, Array]:
     except Exception as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: {what[:300]}") from None
+
+
+def _mapped(folder: Path) -> dict[str, Array]:
+    """The arrays of a folder, which stay where they are until a batch wants some of them."""
+    arrays = {}
+    for key in (*KEYS, *OTHERS):
+        file = folder / f"{key}.npy"
+        if not file.is_file():
+            if key in KEYS:
+                raise ValueError(f"{file}: not a file (write it with numpy.save)")
+            continue
+        try:
+            array = np.load(file, mmap_mode="r" if key.endswith("_images") else None, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise ValueError(f"{file}: {first_line(error)[:300]}") from None
+        if key.endswith("_images"):
+            try:
+                _check_images(key, Header(array.shape, array.dtype))
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}") from None
+        arrays[key] = array
+    return arrays
 
 
 def _read(archive: zipfile.ZipFile) -> dict[str, Array]:

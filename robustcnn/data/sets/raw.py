@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ def resident(images: Array, labels: Array, classes: tuple[str, ...]) -> Resident
     Mean and std stay provisional (0 and 1): they belong to the training split, known once validation is taken out.
     """
     stacked = images[..., None] if images.ndim == 3 else images
-    pixels = torch.from_numpy(np.array(stacked.transpose(0, 3, 1, 2), order="C"))
+    ordered = stacked.transpose(0, 3, 1, 2)
+    mapped = isinstance(images, np.memmap)
+    pixels = _as_it_lies(ordered) if mapped else torch.from_numpy(np.array(ordered, order="C"))
     _, channels, height, width = pixels.shape
     spec = ImageSpec(
         channels=channels,
@@ -30,4 +33,12 @@ def resident(images: Array, labels: Array, classes: tuple[str, ...]) -> Resident
         mean=(0.0,) * channels,
         std=(1.0,) * channels,
     )
-    return ResidentDataset(images=pixels, labels=torch.from_numpy(labels.astype(np.int64)), spec=spec)
+    home = torch.device("cpu") if mapped else None
+    return ResidentDataset(images=pixels, labels=torch.from_numpy(labels.astype(np.int64)), spec=spec, home=home)
+
+
+def _as_it_lies(array: Array) -> torch.Tensor:
+    """A tensor over a file that must not be written to, and is not."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
