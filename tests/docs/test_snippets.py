@@ -73,7 +73,7 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         "robustcnn.cli.training_verbs.run_sweep",
         "robustcnn.cli.training_verbs.pretraining.pretrain_run",
         "robustcnn.cli.training_verbs.pretraining.resume",
-        "robustcnn.runs.evaluate.evaluate_model",
+        "robustcnn.cli.evaluate_verb.evaluate_list",
         "robustcnn.runs.compare.compare",
         "robustcnn.runs.demo.demo",
         "robustcnn.cli.attack_verb.attack_pictures",
@@ -83,7 +83,7 @@ def nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
         "robustcnn.cli.look.load",
     ):
         monkeypatch.setattr(place_of_work, stop)
-    monkeypatch.setattr("robustcnn.runs.find_model.find", lambda *_, **__: SimpleNamespace(trained=None))
+    monkeypatch.setattr("robustcnn.cli.evaluate_verb.find", lambda *_, **__: SimpleNamespace(trained=None))
     monkeypatch.setattr("robustcnn.cli.mlflow_page.told_runs", lambda *_: [Path("mine")])
 
 
