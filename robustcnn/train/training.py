@@ -147,8 +147,9 @@ class Training:
 
     def _improves(self, metrics: EpochMetrics) -> bool:
         name = self.config.monitored
-        best = [getattr(past, name) for past in self.history if past.best]
-        return not best or is_better(name, getattr(metrics, name), best[-1])
+        best, now = [getattr(past, name) for past in self.history if past.best], getattr(metrics, name)
+        # Where nothing has been robust or proven yet, the first epoch is not the best, only the first.
+        return not best or is_better(name, now, best[-1]) or (name != "valid_loss" and now == best[-1] == 0)
 
     def _has_collapsed(self, epochs: int | None = None) -> bool:
         # Bounds cannot be fooled, and say nothing before eps has grown.

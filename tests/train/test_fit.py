@@ -9,7 +9,8 @@ import torch
 from fitting import QUICK, bars, fresh, parts, same, weights
 
 from robustcnn import Augment, FitConfig, OptimConfig, fit, load_checkpoint, score
-from robustcnn.train import Standard, TrainingDiverged
+from robustcnn.core.threat import ThreatModel
+from robustcnn.train import Ibp, Standard, TrainingDiverged
 from robustcnn.train.optimisation.averaging import Averaged
 
 
@@ -74,6 +75,14 @@ def test_afterwards_the_model_carries_the_best_epochs_weights() -> None:
     assert best.epoch < 6
     assert [metrics for metrics in history if metrics.best][-1] == best
     assert score(model, validation).loss == pytest.approx(best.valid_loss, abs=1e-12)
+
+
+def test_as_long_as_nothing_is_proven_the_latest_epoch_is_the_best() -> None:
+    train, validation = parts()
+    objective = Ibp(threat=ThreatModel(eps=0.5), warmup=0.9, clean=0.5)
+    history = list(fit(fresh(train), train, validation, replace(QUICK, epochs=3, objective=objective)))
+    assert [epoch.certified_accuracy for epoch in history] == [0, 0, 0]
+    assert history[-1].best
 
 
 def test_early_stopping_waits_for_its_patience_and_no_longer() -> None:
