@@ -17,7 +17,7 @@ from robustcnn.core.runtime import derived_seed, global_seed, pick_device, seede
 from robustcnn.data.balance import balanced, class_weights
 from robustcnn.data.registry import Splits, load
 from robustcnn.evaluate import score
-from robustcnn.models import PixelModel, checkpoint
+from robustcnn.models import PixelModel, build, checkpoint
 from robustcnn.runs.folder import Say, folder_of, made_up, told
 from robustcnn.runs.told import tell_training
 from robustcnn.runs.train_config import TRAINING, TrainConfig
@@ -67,8 +67,9 @@ def train(
     splits = ranks.in_turn(lambda: _splits(config, ranks.device(pick_device(config.device))))
     ranks.alike("training data", splits.train.fingerprint)
     with ExitStack() as owning:
+        beginnings = []
 
-        def claimed() -> tuple[Beginning, bool]:
+        def claimed() -> bool:
             going_on = resume or TRAINING.goes_on(config)
             with global_seed(derived_seed(config.fit.seed, "weights")):
                 # What a run started from may be gone by the time it goes on.
@@ -77,9 +78,12 @@ def train(
             owning.enter_context(owned(folder))
             if fresh is not None:
                 TRAINING.claim(config, {INIT_FROM: fresh.record} if fresh.record else {})
-            return fresh or Beginning(model=checkpoint.load(folder)), going_on
+            beginnings.append(fresh or Beginning(model=checkpoint.load(folder)))
+            return going_on
 
-        beginning, going_on = ranks.first(claimed)
+        going_on = ranks.first(claimed)
+        # The others take the weights over from the first, who alone has to find them.
+        beginning = beginnings[0] if beginnings else Beginning(model=build(config.model, splits.train.spec, seed=0))
         return _train(
             config,
             splits,
@@ -120,8 +124,8 @@ def _train(
             say(str(metrics))
             tracker.epoch(metrics)
             on_epoch(metrics)
-        tested = ranks.first(lambda: _finish(config, splits, model, folder, tracker))
-        return tested if ranks.leads else replace(tested, model=model.eval())
+        history, best, last = ranks.first(lambda: _finish(config, splits, model, folder, tracker))
+    return Trained(folder=folder, model=model.eval(), history=history, best=best, last=last)
 
 
 def resume(name: str, runs: Path, *, say: Say = lambda _: None, ranks: Ranks = ALONE) -> Trained:
@@ -181,7 +185,9 @@ def _opening(config: TrainConfig, splits: Splits, model: PixelModel, device: tor
     )
 
 
-def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path, tracker: Tracker) -> Trained:
+def _finish(
+    config: TrainConfig, splits: Splits, model: PixelModel, folder: Path, tracker: Tracker
+) -> tuple[tuple[EpochMetrics, ...], Scores, Scores]:
     """Touch the test data, once for each of the two sets of weights."""
     page = checkpoint.read_page(folder)
     last_model = checkpoint.load(folder, which="last").to(splits.test.device)
@@ -195,4 +201,4 @@ def _finish(config: TrainConfig, splits: Splits, model: PixelModel, folder: Path
     tracker.checkpoint(training=config.track_training)
     if config.export:
         tracker.model()
-    return Trained(folder=folder, model=model.eval(), history=page.history, best=best, last=last)
+    return page.history, best, last
