@@ -51,7 +51,7 @@ class Descent:
         self.largest = sys.maxsize
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
         self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
-        self.shared = SharedModel(model, ranks, sync_norm=config.sync_norm)
+        self.shared = SharedModel(model, ranks, sync_norm=config.sync_norm, accumulate=config.accumulate)
 
     def __call__(
         self,

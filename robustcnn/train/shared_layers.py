@@ -22,13 +22,14 @@ class SharedLayers:
     Each module keeps its type, so that whoever folds or copies it finds what it knows.
     """
 
-    def __init__(self, model: nn.Module, ranks: Ranks, *, sync_norm: bool) -> None:
+    def __init__(self, model: nn.Module, ranks: Ranks, *, sync_norm: bool, accumulate: int = 1) -> None:
         self.ranks = ranks
         self.rows = Rows(total=1)
         """Those of the batch that the model is shown next."""
         self.modules: list[nn.Module] = []
-        for dropout in (module for module in model.modules() if type(module) in DROPOUTS):
-            self._replace(dropout, self._drop)
+        if ranks.world > 1 or accumulate > 1:
+            for dropout in [module for module in model.modules() if type(module) in DROPOUTS]:
+                self._replace(dropout, self._drop)
         if sync_norm and ranks.world > 1:
             for norm in batch_norms(model):
                 self._replace(norm, self._normalise)

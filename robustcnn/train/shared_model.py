@@ -22,9 +22,9 @@ class SharedModel:
     nothing but the sum at the end is shared.
     """
 
-    def __init__(self, model: nn.Module, ranks: Ranks, *, sync_norm: bool) -> None:
+    def __init__(self, model: nn.Module, ranks: Ranks, *, sync_norm: bool, accumulate: int = 1) -> None:
         self.model, self.ranks = model, ranks
-        self.layers = SharedLayers(model, ranks, sync_norm=sync_norm)
+        self.layers = SharedLayers(model, ranks, sync_norm=sync_norm, accumulate=accumulate)
         self.apart = [] if sync_norm or ranks.world == 1 else batch_norms(model)
         """Batch norms whose averages each process gathers for itself."""
 

@@ -201,7 +201,7 @@ def test_dropout_of_some_rows_is_that_of_the_whole_batch(layout: torch.memory_fo
     whole = torch.rand(7, 3, 4, 4, generator=seeded(0)).contiguous(memory_format=layout)
     torch.manual_seed(5)
     expected = model(whole)
-    shared = SharedLayers(model, ALONE, sync_norm=True)
+    shared = SharedLayers(model, ALONE, sync_norm=True, accumulate=3)
     for rows in Rows(first=0, step=1, total=7).parts(3):
         shared.rows = rows
         torch.manual_seed(5)
@@ -223,6 +223,10 @@ def test_the_attack_looks_at_the_bare_model() -> None:
     shared = SharedLayers(model, Deaf(), sync_norm=True)
     shared.rows = Rows(first=0, step=2, total=4)
     assert torch.equal(model(torch.ones(2, 1, 12, 12)), expected)
+
+
+def test_one_process_with_whole_batches_meets_torchs_own_layers() -> None:
+    assert SharedLayers(fresh(bars(), "bncnn", width=0.1, dropout=0.2), ALONE, sync_norm=True).modules == []
 
 
 def test_fit_leaves_a_model_without_a_trace_of_the_others() -> None:
