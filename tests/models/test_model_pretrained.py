@@ -132,6 +132,8 @@ def _cut(path: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "page": (lambda path: path.write_text("\n<!DOCTYPE html><html>404</html>"), "is a web page, not weights"),
+    "bare page": (lambda path: path.write_text("<html><body>404</body></html>"), "is a web page, not weights"),
+    "xml": (lambda path: path.write_text('<?xml version="1.0"?><Error/>'), "is a web page, not weights"),
     "pointer": (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "is a Git LFS pointer"),
     "empty": (lambda path: path.write_bytes(b""), "is empty"),
     "cut": (_cut, "cannot be read as weights; it is cut short or of another kind"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import safetensors.torch
 import torch
 
 from robustcnn import ImageSpec, build
-from robustcnn.core.json_files import MOST
 from robustcnn.models import checkpoint
 from robustcnn.models.checkpoint import PAGE, STORED, Checkpoint
 from robustcnn.models.stored_folder import StoredFile, numbered, write_tensors
@@ -131,14 +129,6 @@ def test_tensors_of_another_shape_are_refused_before_any_is_taken(tmp_path: Path
     content = safetensors.torch.save({**model.state_dict(), name: torch.zeros(3, 16)})
     replaced(tmp_path, content)
     with pytest.raises(ValueError, match=rf"its {name} is \(3, 16\), the network wants \(2, 16\)"):
-        checkpoint.load(tmp_path)
-
-
-def test_a_page_larger_than_any_of_ours_is_not_read(tmp_path: Path) -> None:
-    kept(tmp_path)
-    # Holes take no room on a disk.
-    os.truncate(tmp_path / PAGE, MOST + 1)
-    with pytest.raises(ValueError, match=r"has 67,108,865 bytes, a page of ours has at most 67,108,864"):
         checkpoint.load(tmp_path)
 
 

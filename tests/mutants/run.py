@@ -114,7 +114,8 @@ def _test(tests: list[str], folder: str, output: int) -> NoReturn:
     code = 99
     try:
         os.chdir(ROOT)
-        os.environ["PYTHONPATH"] = folder
+        # Processes that tests start shall find the copy too, and not this tree in their working directory.
+        os.environ |= {"PYTHONPATH": folder, "PYTHONSAFEPATH": "1"}
         sys.path.insert(0, folder)
         for stream in (1, 2):
             os.dup2(output, stream)
