@@ -197,3 +197,16 @@ class Answered(Exception):
 )
 def test_only_what_would_be_refused_again_is_a_refusal(problem: Exception, refused: bool) -> None:
     assert is_refusal(problem) == refused
+
+
+def test_the_headline_is_of_the_strongest_evaluation_also_for_a_later_tracker(tmp_path: Path) -> None:
+    strong = report()
+    lenient = replace(strong, count=strong.count - 1)
+    for each in (strong, lenient):
+        with said_to(tmp_path)[0] as tracker:
+            tracker.report(each)
+    first, second = told(tmp_path, "report")
+    heads = [{point.key for point in record.points} >= {"robust_accuracy", "accuracy"} for record in (first, second)]
+    assert heads == [True, False]
+    assert "verdict" in first.tags
+    assert all(tag.startswith("evaluated.") for tag in second.tags)
