@@ -36,6 +36,7 @@ OPTIONAL = {
     "zoo.md": ("How to", "Models of others"),
     "your-model.md": ("How to", "Your model, your data"),
     "lectures.md": ("Tutorials", "The lectures"),
+    "tutorials/notebooks.md": ("Tutorials", "The notebooks"),
 }
 """Pages with their place, shown once they are there."""
 RESULTS = Path("experiments/results")

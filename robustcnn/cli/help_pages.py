@@ -19,7 +19,7 @@ from robustcnn.cli.colour import bold
 FOLDER = Path(__file__).with_name("help")
 WIDTH = 80
 """Characters a line."""
-OPTION = re.compile(r"(?<=│ )(-h, )?--[\w.-]+")
+OPTION = re.compile(r"(?<=^  )(-h, )?--[\w.-]+", re.MULTILINE)
 
 
 def kept(verb: str) -> str | None:

@@ -47,7 +47,7 @@ class DemoVerb:
     """Grey digits, or road signs in colour, which take a few minutes longer."""
     epochs: int | None = None
     """Of each of the trainings; each one's own number when not given."""
-    count: int = 200
+    count: int = 120
     """Test pictures that are attacked."""
     out: Path = Path("mlruns/comparison")
     """Folder for report.html, report.md and report.csv."""

@@ -281,6 +281,11 @@ def test_the_help_that_is_kept_is_what_the_config_says(verb: str) -> None:
     assert words[0] == words[1]
 
 
+def test_on_a_terminal_the_options_of_a_kept_page_are_bold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robustcnn.cli.colour._on_a_terminal", lambda: True)
+    assert "  \033[1m--port\033[0m {None}|INT" in (kept("ui") or "")
+
+
 def test_help_on_a_narrow_terminal_is_made_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept("ui") is not None
     monkeypatch.setenv("COLUMNS", "60")
