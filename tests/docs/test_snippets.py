@@ -36,9 +36,10 @@ from robustcnn import load
 data = load("digits").train.subset(200)
 """,
     "docs/panda.md": """
+from pathlib import Path
 import torch
 from torchvision import models
-path = "squeezenet.pth"
+path = Path("squeezenet.pth")
 torch.save(models.squeezenet1_0().state_dict(), path)
 """,
     "docs/physical.md": """
@@ -46,11 +47,10 @@ import torch
 from robustcnn import PGD, ThreatModel, build, seeded
 from robustcnn.attacks import RP2, Through, two_bars
 from robustcnn.core.spec import ImageSpec
-from robustcnn.data.signs import front_view
-from robustcnn.data.signs.street import Street
+from robustcnn.data import Street, front_view
 from robustcnn.evaluate import sticker_score
-spec = ImageSpec(channels=3, height=64, width=64, classes=tuple("abcdef"), mean=(0.5,) * 3, std=(0.25,) * 3)
-images, labels = torch.rand(2, 3, 64, 64, generator=seeded(0)), torch.tensor([0, 1])
+spec = ImageSpec(channels=3, height=32, width=32, classes=tuple("abcdef"), mean=(0.5,) * 3, std=(0.25,) * 3)
+images, labels = torch.rand(2, 3, 32, 32, generator=seeded(0)), torch.tensor([0, 1])
 model, threat = build("smallcnn", spec, width=0.25, seed=0).eval(), ThreatModel(norm="linf", eps=0.01)
 """,
     "docs/transfer.md": """
