@@ -21,6 +21,7 @@ LEFT_OUT = {
     "evaluate nets:make": "needs the reader's files; run by tests/test_your_model.py",
     "evaluate pt2:": "needs the reader's files; run by tests/test_your_model.py",
     "evaluate onnx:": "needs the reader's files; run by tests/test_your_model.py",
+    "evaluate plain robust": "several models, processes or machines; run by tests/runs/test_evaluate_list.py",
     "pretrain fashion-dcgan": "needs Fashion-MNIST",
     "pretrain --resume shapes": "goes on with a DCGAN on Fashion-MNIST",
     "train --init-from shapes": "starts from a DCGAN on Fashion-MNIST",
@@ -59,7 +60,7 @@ def made_before(page: Path, words: list[str]) -> list[str]:
     return [TRAINED[word] for word in words if word in TRAINED and word not in made]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("page", [page for page in PAGES if commands_of(page)], ids=place)
 def test_the_commands_of_a_page_run_one_after_the_other(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
