@@ -210,3 +210,15 @@ def test_the_headline_is_of_the_strongest_evaluation_also_for_a_later_tracker(tm
     assert heads == [True, False]
     assert "verdict" in first.tags
     assert all(tag.startswith("evaluated.") for tag in second.tags)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_only_a_continued_training_needs_is_uploaded_where_it_is_asked_for(tmp_path: Path, training: bool) -> None:
+    for name in ("checkpoint.json", "weights-0001.safetensors", "training-0001.safetensors"):
+        (tmp_path / name).write_bytes(b"{}")
+    with said_to(tmp_path)[0] as tracker:
+        tracker.checkpoint(training=training)
+    files = {record.file for record in told(tmp_path, "file")}
+    assert files == {"checkpoint.json", "weights-0001.safetensors"} | (
+        {"training-0001.safetensors"} if training else set()
+    )
