@@ -59,6 +59,14 @@ def rows_so_far() -> dict[str, str]:
     return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
 
 
+def page(rows: dict[str, str], listed: list[str]) -> str:
+    """The rows in their order; how many are missing is said first."""
+    found = [f"{rows[each]}\n" for each in listed if each in rows]
+    left = f"**{len(found)} of {len(listed)} networks so far**; the script goes on with the others.\n\n"
+    head, table = HEAD.split("| network |")
+    return head + (left if len(found) < len(listed) else "") + "| network |" + table + "".join(found)
+
+
 def main() -> None:
     reader = argparse.ArgumentParser(description=__doc__)
     reader.add_argument("part", nargs="?", default="")
@@ -72,7 +80,7 @@ def main() -> None:
             with others_warnings():
                 rows[name] = row(name)
             print(f"{rows[name]} {time.process_time() - start:.1f} s", flush=True)
-            PAGE.write_text(HEAD + "".join(f"{rows[each]}\n" for each in listed if each in rows))
+            PAGE.write_text(page(rows, listed))
     print(f"{len(rows)} of {len(listed)} rows")
 
 
