@@ -28,7 +28,8 @@ LEFT_OUT = {
     "train --init-from DCGAN_RUN": "starts from a DCGAN; run by tests/runs/test_warm_start.py",
     "train --init-from torchvision:": "needs torchvision's weights; run by tests/runs/test_warm_start.py",
     "train mnist-ibp": "needs MNIST, and an hour",
-    "promote plain robust --name": "as the README's, which is run",
+    "promote plain robust": "exports by torch.export, whose warnings are errors here; run by tests/tracking",
+    "evaluate RUN --certify": "bounds of the preset's network take minutes; run by tests/certify",
 }
 """Commands that begin so are not run, and why."""
 LESS = {
