@@ -2,8 +2,7 @@
 
 Broken defences round one small network, others of kinds that the checklist was not built on, and healthy networks of
 five architectures, trained in three ways on three data sets: the verdict, what the checklist itself says is hidden, and
-what an attack that knows the defence finds on the same examples. Networks are kept in --networks, finished rows in its
-rows.json: an interrupted run goes on, and one with --minutes does so in slices.
+what an attack that knows the defence finds on the same examples. An interrupted run goes on (--networks keeps all).
 """
 
 from __future__ import annotations

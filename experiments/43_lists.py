@@ -58,7 +58,7 @@ def whole(folder: Path, workers: int, *, quick: bool) -> float:
         shutil.rmtree(folder / "mlruns/checkpoints" / name / "evaluations", ignore_errors=True)
     attacks = ["fgsm"] if quick else ["pgd(steps=100, restarts=2)", "apgd(restarts=2)"]
     count = "60" if quick else "359"
-    return command(["evaluate", *NAMES, "--count", count, *ASKED.split(), *attacks, "--workers", str(workers)], folder)
+    return command(["evaluate", *NAMES, "--count", count, *ASKED, *attacks, "--workers", str(workers)], folder)
 
 
 def empty(count: int, folder: Path) -> float:

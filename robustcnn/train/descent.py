@@ -77,6 +77,11 @@ class Descent:
             if size < usual:
                 self.largest = size
                 before.restore()
+                # Layers that draw have to draw for the whole batch from now on.
+                self.shared.release()
+                self.shared = SharedModel(
+                    self.model, self.ranks, sync_norm=self.config.sync_norm, accumulate=math.ceil(len(labels) / size)
+                )
                 warnings.warn(f"memory is short: batches are worked on {size} images at a time", stacklevel=4)
             return self._descend(scorer, images, labels, total, generator, progress)
 

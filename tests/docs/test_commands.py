@@ -27,7 +27,7 @@ LEFT_OUT = {
     "train --init-from shapes": "starts from a DCGAN on Fashion-MNIST",
     "train --init-from DCGAN_RUN": "starts from a DCGAN; run by tests/runs/test_warm_start.py",
     "train --init-from torchvision:": "needs torchvision's weights; run by tests/runs/test_warm_start.py",
-    "train mnist-ibp": "needs MNIST, and an hour",
+    "train mnist-ibp": "needs MNIST, and minutes",
     "promote plain robust": "exports by torch.export, whose warnings are errors here; run by tests/tracking",
     "evaluate RUN --certify": "bounds of the preset's network take minutes; run by tests/certify",
 }
@@ -81,5 +81,5 @@ def test_the_commands_of_a_page_run_one_after_the_other(
 def test_every_reason_is_needed() -> None:
     lines = [" ".join(words) for page in PAGES for words in commands_of(page)]
     assert [start for start in LEFT_OUT if not any(line.startswith(start) for line in lines)] == []
-    run = [line for line in lines if not reason(line.split())]
-    assert len(run) > len(lines) / 2
+    run = [line for line in lines if not reason(line.split()) or "run by tests" in reason(line.split())]
+    assert 2 * len(run) > len(lines)
