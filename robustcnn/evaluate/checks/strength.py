@@ -59,7 +59,7 @@ class Rival:
         count = counts.get(worst, none)
         verdict = count.by_more_of_it if self.as_strong else count.by_a_weaker_one
         who = f"{self.who} ({worst})" if worst else self.who
-        seen = f"{who} breaks {count.hits} of {len(bench.robust)} examples that {bench.name} leave standing"
+        seen = f"{who} breaks {count.hits} of {len(bench.robust)} examples that {bench.name} left standing"
         if not models:
             seen = f"{self.who}: there is none"
         if self.as_strong and count.hits:
@@ -188,7 +188,7 @@ def hidden(bench: Bench) -> Finding:
     verdict, alone = count.by_more_of_it, type(bench.white_box).__name__
     found = finding(
         "points too good",
-        f"{bench.name} leave {len(bench.robust)} of {len(bench.data)} standing, and all rivals together "
+        f"{bench.name} left {len(bench.robust)} of {len(bench.data)} standing, and all rivals together "
         f"{len(bench.robust) - count.hits}: the figure is {count} too good, at least ({alone} alone, one start: "
         f"{int(bench.plain[1].sum())})",
         figure=100 * count.share,
@@ -280,7 +280,7 @@ def off_grid(bench: Bench) -> Finding:
     verdict = max(count.by_a_weaker_one, more.by_more_of_it, key=VERDICTS.index)
     return finding(
         "off-grid detector",
-        f"rounded to 8 bits, {worst.hits} of {len(bench.robust)} examples fall that {bench.name} leave standing",
+        f"rounded to 8 bits, {worst.hits} of {len(bench.robust)} examples fall that {bench.name} left standing",
         figure=worst.share,
         trouble=None if verdict == "pass" else verdict,
         tried=len(bench.robust),

@@ -271,7 +271,7 @@ def test_what_the_evaluation_broke_counts_as_broken_and_other_evidence_is_refuse
     model = victim("network with batch norm")
     known = evidence(model, PIXELS, steps=40)
     said = {each.check: each.says for each in run_checks(model, PIXELS, THREAT, count=40, evidence=known)}
-    assert said["points too good"].startswith("the evaluation leave")
+    assert said["points too good"].startswith("the evaluation left")
     with pytest.raises(ValueError, match=r"evidence must be about linf 0.2 and all 200 examples, got linf 0.1 and 200"):
         run_checks(model, PIXELS, ThreatModel(norm="linf", eps=0.2), evidence=known)
 
