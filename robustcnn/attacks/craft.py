@@ -175,17 +175,16 @@ def _refined(
 
 
 def _survive(
-    attack: Attack, view: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    attack: Attack, view: View, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
 ) -> Tensor:
     """The attack on one block; where memory does not suffice, the same on smaller batches."""
     state = generator.get_state()
 
     def attacked(size: int) -> Tensor:
-        if isinstance(view, View) and size < len(images):
+        if size < len(images):
             view.chunk = size
         # Of an attempt that failed no draw shall be left.
         generator.set_state(state)
         return attack_each(attack, view, images, labels, threat, generator=generator)
 
-    usual = view.chunk if isinstance(view, View) and view.chunk else len(images)
-    return halving(attacked, usual if isinstance(view, View) else 1)
+    return halving(attacked, min(view.chunk or len(images), len(images)))
