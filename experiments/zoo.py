@@ -1,6 +1,7 @@
 """Which networks have a fast view, and what it is worth: writes docs/zoo.md, and goes on where it was stopped.
 
-python experiments/zoo.py [PART] [--seconds 600]: only networks whose name contains PART; no new one after that time.
+python experiments/zoo.py [PART] [--seconds 600]: only networks whose name contains PART, the smallest first; no new
+one after that time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parent / "tests" / "fast")]
 
 from beginners import NETWORKS  # noqa: E402
 from textbook import compare  # noqa: E402
-from zoo import names, network, others_warnings, pictures  # noqa: E402
+from zoo import names, network, others_warnings, parameters, pictures  # noqa: E402
 
 PAGE = HERE.parent / "docs" / "zoo.md"
 RULE = "Rule of comparison: 5."
@@ -74,8 +75,9 @@ def main() -> None:
     options = reader.parse_args()
     end = time.monotonic() + options.seconds
     listed, rows = [*NETWORKS, *names()], rows_so_far()
-    for name in listed:
-        if options.part in name and name not in rows and time.monotonic() < end:
+    missing = [name for name in listed if options.part in name and name not in rows]
+    for name in sorted(missing, key=lambda name: 0 if name in NETWORKS else parameters(name)):
+        if time.monotonic() < end:
             start = time.process_time()
             with others_warnings():
                 rows[name] = row(name)

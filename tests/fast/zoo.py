@@ -62,6 +62,17 @@ def network(name: str, *, count: int = 6) -> tuple[nn.Module, Tensor]:
     raise refusal
 
 
+def parameters(name: str) -> int:
+    """How many; nothing is computed where the network lets itself be built without memory."""
+    with others_warnings():
+        try:
+            with torch.device("meta"):
+                model = _built(name, SIZES[-2])
+        except Exception:  # of any kind: some read numbers while they are being built
+            model = _built(name, SIZES[-2])
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def pictures(count: int, size: int) -> Tensor:
     """Blurred noise, in bytes."""
     noise = torch.rand(count, 3, size // 4, size // 4, generator=torch.Generator().manual_seed(1))
