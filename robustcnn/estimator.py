@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -26,6 +25,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data import Augment, ResidentDataset
 from robustcnn.data.arrays import PixelFormat, unrolled
 from robustcnn.data.resident import as_pixels, spec_of
+from robustcnn.data.sample_weight import combined, weights_of
 from robustcnn.data.sets.raw import Array
 from robustcnn.evaluate import evaluate
 from robustcnn.models import MODELS, ModelConfig, PixelModel, build
@@ -65,7 +65,8 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     label_smoothing : share of the target that is spread over all classes, for an objective given by name.
     validation : share of the examples held out to find the best epoch. The training examples themselves do it when
         fewer than 10 would be held out, or when a class has only one.
-    class_weight : None, `balanced`, or a dict from class to weight, scaled to a mean of 1 over the training examples.
+    class_weight : None, `balanced`, or a dict from class to weight; multiplied with `sample_weight`, and both together
+        scaled to a mean of 1 over the examples.
     device : `auto`, `cpu` or `cuda`; the fitted model itself is kept on the CPU.
     precision : of the training, `fp32` or `bf16`; answers are always in full precision.
     random_state : seed of everything that is drawn.
@@ -138,18 +139,29 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any) -> RobustCNNClassifier:  # noqa: N803
-        """Train a fresh network on images or rows X and labels y of any type."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> RobustCNNClassifier:  # noqa: N803
+        """Train a fresh network on images or rows X and labels y of any type.
+
+        `sample_weight` says how much each example counts, in the loss and in what the epochs are judged by: one of
+        weight 2 as two, one of weight 0 as if it were not there.
+        """
         rows, shape = unrolled(X)
         rows, y = validate_data(self, rows, y, dtype=DTYPES)
         check_classification_targets(y)
+        weights = None if sample_weight is None else weights_of(sample_weight, len(y))
+        if weights is not None:
+            rows, y, weights = (each[weights > 0] for each in (rows, y, weights))
         config = self._fit_config()
         before = self._weights_before(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("a classifier needs at least 2 classes in y, got 1 class")
         self.pixel_format_ = PixelFormat.of(rows, shape, self.image_shape)
-        data = self._dataset(self.pixel_format_.pixels(rows, shape), torch.tensor(labels))
+        data = self._dataset(
+            self.pixel_format_.pixels(rows, shape),
+            torch.tensor(labels),
+            combined(labels, self.classes_, self.class_weight, weights),
+        )
         with global_seed(derived_seed(config.seed, "weights")):
             model = self._build(data.spec)
         if before is not None:
@@ -177,11 +189,11 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         X: Any,  # noqa: N803
         y: Any,
         *,
-        attack: Attack = Swift(),  # noqa: B008  (frozen)
+        attack: Attack | None = None,
         threat: ThreatModel | None = None,
         audit: int | None = None,
     ) -> float:
-        """Accuracy under attack, in the linf ball of radius `eps` unless told otherwise; `audit` as in `evaluate`."""
+        """Accuracy under Swift or another attack, in the linf ball of `eps` or another; `audit` as in `evaluate`."""
         check_is_fitted(self)
         rows, shape = unrolled(X)
         rows, y = validate_data(self, rows, y, dtype=DTYPES, reset=False)
@@ -191,7 +203,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         data = self._dataset(self.pixel_format_.pixels(rows, shape), labels)
         model = deepcopy(self.model_).to(data.device)
         balls = [threat or ThreatModel(norm="linf", eps=self.eps)]
-        (found,) = evaluate(model, data, [attack], balls, audit=audit, name=type(self).__name__).threats
+        (found,) = evaluate(model, data, [attack or Swift()], balls, audit=audit, name=type(self).__name__).threats
         return found.audit.value if found.audit else found.robust.value or 0.0
 
     def __sklearn_tags__(self) -> Any:
@@ -226,10 +238,11 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         threat = ThreatModel(norm="linf", eps=self.eps)
         return kind(threat=threat, label_smoothing=self.label_smoothing)  # type: ignore[call-arg]
 
-    def _dataset(self, pixels: Tensor, labels: Tensor) -> ResidentDataset:
+    def _dataset(self, pixels: Tensor, labels: Tensor, weights: Tensor | None = None) -> ResidentDataset:
         images = pixels if pixels.dtype == torch.uint8 else pixels.float()
         spec = spec_of(images, tuple(map(str, self.classes_)))
-        return ResidentDataset(images=images, labels=labels, spec=spec).to(pick_device(self.device))
+        data = ResidentDataset(images=images, labels=labels, spec=spec, weights=weights)
+        return data.to(pick_device(self.device))
 
     def _build(self, spec: ImageSpec) -> PixelModel:
         given: dict[str, Any] = {
@@ -251,10 +264,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     def _train(self, model: PixelModel, data: ResidentDataset, config: FitConfig) -> tuple[EpochMetrics, ...]:
         train, held_out = self._parts(data, config.seed)
         history: list[EpochMetrics] = []
-        weights = self._class_weights(data)
-        shown = bool(self.verbose)
-        epochs = fit(model, train, held_out, config, class_weights=weights, precision=self.precision, progress=shown)
-        for metrics in epochs:
+        for metrics in fit(model, train, held_out, config, precision=self.precision, progress=bool(self.verbose)):
             if self.verbose:
                 sys.stdout.write(f"{metrics}\n" if history else f"{HEADER}\n{metrics}\n")
             history.append(metrics)
@@ -276,14 +286,6 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         if round(self.validation * len(data)) < LEAST_HELD_OUT or data.counts.min() < 2:
             return data, data
         return data.split(self.validation, generator=seeded(derived_seed(seed, "validation")))
-
-    def _class_weights(self, data: ResidentDataset) -> Tensor | None:
-        if self.class_weight is None:
-            return None
-        labels = data.labels.cpu().numpy()
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[labels])
-        # A mean of 1 keeps the meaning of the learning rate.
-        return torch.tensor(weights / weights[labels].mean(), dtype=torch.float32)
 
     @torch.no_grad()
     def _logits(self, X: Any) -> Tensor:  # noqa: N803

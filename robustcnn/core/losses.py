@@ -12,9 +12,9 @@ from torch import Tensor
 LossName = Literal["ce", "odds", "margin", "dlr"]
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0, weights: Tensor | None = None) -> Tensor:
-    """Cross-entropy of each example; `labels` are indices (N,) or probabilities (N, K); `weights` one a class."""
-    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing, weight=weights)
+def cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of each example; `labels` are indices (N,) or probabilities (N, K)."""
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=smoothing)
 
 
 def is_answer(logits: Tensor) -> Tensor:

@@ -53,6 +53,8 @@ class Draws(torch.Generator):
     """A generator for whoever works on some rows of a batch: `drawn` gives these rows of the whole batch's numbers."""
 
     rows: Rows | None = None
+    weights: Tensor | None = None
+    """How much each row of the whole batch counts, for losses on which its rows meet; all alike when None."""
 
     @classmethod
     def seeded(cls, seed: int, device: torch.device | str = "cpu") -> Draws:

@@ -84,7 +84,8 @@ def _with_copies(data: ResidentDataset, change: Change, generator: torch.Generat
     # Some thousands at a time, as noise is drawn in floats.
     copies = [change(data.images[part], generator) for part in extra.split(4096)]
     images = torch.cat([data.images, *copies])
-    return replace(data, images=images, labels=torch.cat([data.labels, data.labels[extra]]))
+    weights = None if data.weights is None else torch.cat([data.weights, data.weights[extra]])
+    return replace(data, images=images, labels=torch.cat([data.labels, data.labels[extra]]), weights=weights)
 
 
 def _cycled(members: Tensor, count: int) -> Tensor:

@@ -17,6 +17,7 @@ from robustcnn.core.rows import Draws, Rows
 from robustcnn.core.spec import ImageSpec
 from robustcnn.data.foreign import Layout, labels_of, pixels_of, stacked
 from robustcnn.data.storage import ahead, fits, in_memory, is_large, sent, taken
+from robustcnn.data.weights import check_weights
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a batch as it is stored, gives float pixels in [0, 1]: an augmentation."""
@@ -70,6 +71,10 @@ class ResidentDataset:
     name: str = "data"
     home: torch.device | None = None
     """Where batches go from images that stay where they are; where the images are when None."""
+    weights: Tensor | None = None
+    """How much each example counts in a training, (N,), with a mean of about 1; all alike when None.
+
+    Judges count every example once."""
 
     def __post_init__(self) -> None:
         if self.images.dtype not in (torch.uint8, torch.float32) or self.images.ndim != 4:
@@ -94,6 +99,8 @@ class ResidentDataset:
                 f"labels must lie in 0..{self.spec.num_classes - 1}, got "
                 f"{int(self.labels.min())}..{int(self.labels.max())}"
             )
+        if self.weights is not None:
+            check_weights(self.weights, len(self.labels))
 
     @classmethod
     def from_arrays(
@@ -149,7 +156,8 @@ class ResidentDataset:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change with any pixel, label or their order."""
         digest = hashlib.sha256(repr((self.spec.classes, tuple(self.images.shape))).encode())
-        for part in (*self.images.split(in_memory(self.images)), self.labels):
+        weights = () if self.weights is None else (self.weights,)
+        for part in (*self.images.split(in_memory(self.images)), self.labels, *weights):
             # Not tobytes: a copy of the whole set is not needed.
             digest.update(part.cpu().contiguous().numpy())
         return digest.hexdigest()[:16]
@@ -159,14 +167,16 @@ class ResidentDataset:
         home = torch.device(device)
         if self.home is not None or not fits(self.images, home):
             return replace(self, home=home)
-        return replace(self, images=self.images.to(home), labels=self.labels.to(home))
+        weights = None if self.weights is None else self.weights.to(home)
+        return replace(self, images=self.images.to(home), labels=self.labels.to(home), weights=weights)
 
     def subset(self, chosen: Tensor | int) -> ResidentDataset:
         """The examples at these indices, or the first so many."""
         indices = torch.arange(min(chosen, len(self))) if isinstance(chosen, int) else chosen
         indices = indices.to(self.images.device)
         images = taken(self.images, indices)
-        part = replace(self, images=images, labels=self.labels[indices])
+        weights = None if self.weights is None else self.weights[indices]
+        part = replace(self, images=images, labels=self.labels[indices], weights=weights)
         # A small part of what stayed behind can come along.
         return part if self.home is None or is_large(images) else replace(part, home=None).to(self.device)
 
@@ -212,6 +222,19 @@ class ResidentDataset:
 
         `part` says which rows of a batch of so many are wanted; with `Draws` they are what they are in the whole batch.
         """
+        batches = self.weighted_batches(size, generator=generator, transform=transform, drop_last=drop_last, part=part)
+        return ((images, labels) for images, labels, _ in batches)
+
+    def weighted_batches(
+        self,
+        size: int,
+        *,
+        generator: torch.Generator | None = None,
+        transform: Transform | None = None,
+        drop_last: bool = False,
+        part: Callable[[int], Rows] | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """As `batches`, with the examples' weights where they have any."""
         if size < 1:
             raise ValueError(f"batch size must be at least 1, got {size}")
         if transform is not None and generator is None:
@@ -221,23 +244,27 @@ class ResidentDataset:
             order = torch.randperm(len(self), generator=generator, device=generator.device).to(self.images.device)
         stop = len(self) - len(self) % size if drop_last else len(self)
         fetched = (self._fetched(start, min(start + size, stop), order, part) for start in range(0, stop, size))
-        for images, labels, rows in fetched if self.home is None else ahead(fetched):
+        for images, labels, weights, rows in fetched if self.home is None else ahead(fetched):
             if isinstance(generator, Draws) and rows is not None:
                 generator.rows = rows
             yield (
                 (as_pixels(images) if transform is None or generator is None else transform(images, generator)),
                 labels,
+                weights,
             )
 
     def _fetched(
         self, start: int, end: int, order: Tensor | None, part: Callable[[int], Rows] | None
-    ) -> tuple[Tensor, Tensor, Rows | None]:
+    ) -> tuple[Tensor, Tensor, Tensor | None, Rows | None]:
         """A batch as it is stored, where it is worked on, and which rows of it this process has."""
         rows = None if part is None or order is None else part(end - start)
+        stored = (self.images, self.labels, *(() if self.weights is None else (self.weights,)))
         if order is None:
-            images, labels = self.images[start:end], self.labels[start:end]
+            images, labels, *weights = (each[start:end] for each in stored)
         else:
             chosen = order[start:end] if rows is None else rows.of(order[start:end])
             # index_select: indexing bytes by a tensor takes several times as long.
-            images, labels = (each.index_select(0, chosen) for each in (self.images, self.labels))
-        return (images, labels, rows) if self.home is None else (sent(images, self.home), labels.to(self.home), rows)
+            images, labels, *weights = (each.index_select(0, chosen) for each in stored)
+        if self.home is not None:
+            images, (labels, *weights) = sent(images, self.home), [each.to(self.home) for each in (labels, *weights)]
+        return images, labels, weights[0] if weights else None, rows

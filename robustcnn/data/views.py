@@ -34,7 +34,8 @@ def only_classes(data: ResidentDataset, wanted: tuple[str, ...]) -> ResidentData
     labels = label[data.labels]
     chosen = labels >= 0
     spec = replace(data.spec, classes=names)
-    return replace(data, images=data.images[chosen], labels=labels[chosen], spec=spec)
+    weights = None if data.weights is None else data.weights[chosen]
+    return replace(data, images=data.images[chosen], labels=labels[chosen], spec=spec, weights=weights)
 
 
 def resized(data: ResidentDataset, size: int) -> ResidentDataset:

@@ -36,12 +36,12 @@ def score(
     model: nn.Module,
     data: ResidentDataset,
     *,
-    class_weights: Tensor | None = None,
     batch_size: int = 512,
     precision: Precision = "fp32",
 ) -> Scores:
-    """Mean loss (each example's times its class's weight, where there are any) and accuracy."""
+    """Mean loss (each example's times its weight, where there are any) and accuracy."""
     logits = predict(model, data, batch_size=batch_size, precision=precision)
-    loss = cross_entropy(logits, data.labels, weights=class_weights).double().mean()
+    losses = cross_entropy(logits, data.labels).double()
+    loss = (losses if data.weights is None else losses * data.weights).mean()
     accuracy = (logits.argmax(1) == data.labels).double().mean()
     return Scores(count=len(data), loss=loss.item(), accuracy=accuracy.item())

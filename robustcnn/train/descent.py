@@ -29,6 +29,7 @@ class Part:
 
     rows: Rows
     labels: Tensor
+    weights: Tensor | None
     loss: Loss
 
 
@@ -42,12 +43,10 @@ class Descent:
         config: FitConfig,
         *,
         examples: int,
-        class_weights: Tensor | None,
         precision: Precision,
         ranks: Ranks = ALONE,
     ) -> None:
         self.model, self.forward, self.config, self.precision, self.ranks = model, forward, config, precision, ranks
-        self.class_weights = class_weights
         self.largest = sys.maxsize
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
         self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
@@ -58,8 +57,9 @@ class Descent:
         scorer: Scorer,
         images: Tensor,
         labels: Tensor,
+        weights: Tensor | None,
         total: int,
-        generator: torch.Generator,
+        generator: Draws,
         *,
         progress: float,
     ) -> Tensor:
@@ -69,7 +69,7 @@ class Descent:
         """
         if self.ranks.world > 1:
             # A process that began anew by itself would leave the others waiting.
-            return self._descend(scorer, images, labels, total, generator, progress)
+            return self._descend(scorer, images, labels, weights, total, generator, progress)
         before = Before(self.model, generator, labels.device)
         usual = min(self.largest, math.ceil(len(labels) / self.config.accumulate))
 
@@ -83,14 +83,21 @@ class Descent:
                     self.model, self.ranks, sync_norm=self.config.sync_norm, accumulate=math.ceil(len(labels) / size)
                 )
                 warnings.warn(f"memory is short: batches are worked on {size} images at a time", stacklevel=4)
-            return self._descend(scorer, images, labels, total, generator, progress)
+            return self._descend(scorer, images, labels, weights, total, generator, progress)
 
         return halving(descended, usual)
 
     def _descend(
-        self, scorer: Scorer, images: Tensor, labels: Tensor, total: int, generator: torch.Generator, progress: float
+        self,
+        scorer: Scorer,
+        images: Tensor,
+        labels: Tensor,
+        weights: Tensor | None,
+        total: int,
+        generator: Draws,
+        progress: float,
     ) -> Tensor:
-        parts = list(self._parts(scorer, images, labels, total, generator, progress))
+        parts = list(self._parts(scorer, images, labels, weights, total, generator, progress))
 
         def slope(weights: list[Tensor]) -> Sequence[Tensor]:
             sums: tuple[Tensor, ...] = ()
@@ -113,11 +120,13 @@ class Descent:
         scorer: Scorer,
         images: Tensor,
         labels: Tensor,
+        weights: Tensor | None,
         total: int,
-        generator: torch.Generator,
+        generator: Draws,
         progress: float,
     ) -> Iterator[Part]:
         count = max(self.config.accumulate, math.ceil(len(labels) / self.largest))
+        generator.weights = weights if self.whole_batch else None
         state = generator.get_state() if count > 1 else None
         parts = self.ranks.rows(total).parts(count)
         for number, rows in enumerate(parts):
@@ -128,9 +137,14 @@ class Descent:
             # Of a tensor that holds this process's rows only, or all.
             place = rows if self.whole_batch else Rows(first=number, step=len(parts), total=len(labels))
             shown = (images, labels) if self.whole_batch else (_laid_out(place.of(images)), place.of(labels))
-            yield Part(rows=rows, labels=place.of(labels), loss=scorer(*shown, generator, progress=progress))
+            yield Part(
+                rows=rows,
+                labels=place.of(labels),
+                weights=None if weights is None else place.of(weights),
+                loss=scorer(*shown, generator, progress=progress),
+            )
 
-    def _losses(self, parts: list[Part], generator: torch.Generator) -> Iterator[Tensor]:
+    def _losses(self, parts: list[Part], generator: Draws) -> Iterator[Tensor]:
         """What each part has in the mean over the batch."""
         dropout = GlobalState(parts[0].labels.device) if len(parts) > 1 else None
         for part in parts:
@@ -139,10 +153,10 @@ class Descent:
             self._work_on(part.rows, generator)
             with autocast(part.labels.device, self.precision):
                 losses = part.loss(self.forward)
-            mean = (losses if self.class_weights is None else losses * self.class_weights[part.labels]).mean()
+            mean = (losses if part.weights is None else losses * part.weights).mean()
             yield mean if part.rows.step == 1 else mean * part.rows.weight
 
-    def _backward(self, parts: list[Part], generator: torch.Generator) -> Tensor:
+    def _backward(self, parts: list[Part], generator: Draws) -> Tensor:
         """Gradients and loss of the whole batch."""
         value = torch.zeros((), device=parts[0].labels.device)
         for loss in self._losses(parts, generator):
@@ -151,9 +165,8 @@ class Descent:
         self.shared.add_up([value])
         return value
 
-    def _work_on(self, rows: Rows, generator: torch.Generator) -> None:
-        if isinstance(generator, Draws):
-            generator.rows = rows
+    def _work_on(self, rows: Rows, generator: Draws) -> None:
+        generator.rows = rows
         self.shared.work_on(rows)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robustcnn.core.ranks import Ranks
 from robustcnn.core.results import Scores
@@ -43,14 +43,12 @@ class Share:
 class Judge:
     """Loss and accuracy on the validation examples."""
 
-    def __init__(
-        self, data: ResidentDataset, ranks: Ranks, *, class_weights: Tensor | None, precision: Precision
-    ) -> None:
-        self.share, self.class_weights, self.precision = Share.of(data, ranks), class_weights, precision
+    def __init__(self, data: ResidentDataset, ranks: Ranks, *, precision: Precision) -> None:
+        self.share, self.precision = Share.of(data, ranks), precision
 
     def __call__(self, model: nn.Module) -> Scores:
         def sums(data: ResidentDataset) -> list[float]:
-            scores = score(model, data, class_weights=self.class_weights, precision=self.precision)
+            scores = score(model, data, precision=self.precision)
             return [scores.loss * scores.count, hits(scores)]
 
         loss, accuracy = self.share.mean(sums, count=2)

@@ -50,13 +50,14 @@ class Training:
         progress: bool = True,
         ranks: Ranks = ALONE,
     ) -> None:
-        _check(model, train, validation, config, class_weights)
+        _check(model, train, validation, class_weights)
         if compiled and config.checkpoint_activations:
             raise ValueError("compile and checkpoint_activations exclude each other: leave one of the two out")
         check_precision(precision)
         self.model = model.to(train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
-        self.train, self.validation, self.config, self.precision = train, validation, config, precision
+        self.train, self.config, self.precision = train, config, precision
+        self.examples, self.validation = (_weighted(data, class_weights) for data in (train, validation))
         self.pace = Pace.of(len(train), len(train) if config.batch_size == "full" else config.batch_size)
         self.replays = getattr(config.objective, "replays", 1)
         self.steps_per_epoch = self.pace.batches * self.replays
@@ -65,19 +66,17 @@ class Training:
         self.optimizer = Optimizer(model, config.optim, total_steps=self.total_steps)
         self.ranks = ranks
         self.averaged = None if config.ema is None else Averaged(model, config.ema)
-        self.class_weights = None if class_weights is None else class_weights.to(train.device)
         check_shares(len(train), config.batch_size, ranks)
         self.descent = Descent(
             self.model,
             self.forward,
             config,
             examples=len(train),
-            class_weights=self.class_weights,
             precision=precision,
             ranks=ranks,
         )
         self.recomputed = Recomputed(self.model) if config.checkpoint_activations else None
-        self.judge = Judge(validation, ranks, class_weights=self.class_weights, precision=precision)
+        self.judge = Judge(self.validation, ranks, precision=precision)
         self.watch = _watch(validation, config, precision, ranks)
         self.progress = progress and ranks.leads
         self.history: tuple[EpochMetrics, ...] = ()
@@ -194,9 +193,9 @@ class Training:
         (mean,) = losses.means()
         return mean, rate
 
-    def _batches(self, epoch: int, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Images and labels of this process's rows, and how many all processes have."""
-        batches = self.train.batches(
+    def _batches(self, epoch: int, generator: Draws) -> Iterator[tuple[Tensor, Tensor, Tensor | None, int]]:
+        """Images, labels and weights of this process's rows, and how many all processes have."""
+        batches = self.examples.weighted_batches(
             self.pace.batch_size,
             generator=generator,
             transform=self.config.augment,
@@ -204,9 +203,9 @@ class Training:
             part=None if self.descent.whole_batch else self.ranks.rows,
         )
         shown = self.pace.shown(batches, epoch, progress=self.progress)
-        for (images, labels), total in zip(shown, self.pace.sizes(), strict=True):
+        for (images, labels, weights), total in zip(shown, self.pace.sizes(), strict=True):
             for _ in range(self.replays):
-                yield images.contiguous(memory_format=torch.channels_last), labels, total
+                yield images.contiguous(memory_format=torch.channels_last), labels, weights, total
 
 
 def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision, ranks: Ranks) -> Watch | None:
@@ -221,7 +220,6 @@ def _check(
     model: PixelModel,
     train: ResidentDataset,
     validation: ResidentDataset,
-    config: FitConfig,
     class_weights: Tensor | None,
 ) -> None:
     ours, theirs = model.spec, train.spec
@@ -236,8 +234,14 @@ def _check(
         raise ValueError(
             f"class_weights needs one weight a class ({ours.num_classes}), got {tuple(class_weights.shape)}"
         )
-    if class_weights is not None and getattr(config.objective, "mixup", False):
-        raise ValueError("class weights have no meaning for mixup's blended labels: leave one of the two out")
+
+
+def _weighted(data: ResidentDataset, class_weights: Tensor | None) -> ResidentDataset:
+    """Each example's weight times that of its class."""
+    if class_weights is None:
+        return data
+    weights = class_weights.to(data.labels.device)[data.labels]
+    return replace(data, weights=weights if data.weights is None else weights * data.weights)
 
 
 def _diverged(value: float, what: str, step: int, epoch: int, rate: float) -> TrainingDiverged:

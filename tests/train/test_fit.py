@@ -9,8 +9,10 @@ import torch
 from fitting import QUICK, bars, fresh, parts, same, weights
 
 from robustcnn import Augment, FitConfig, OptimConfig, fit, load_checkpoint, score
+from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
-from robustcnn.train import Ibp, Standard, TrainingDiverged
+from robustcnn.data.resident import as_pixels
+from robustcnn.train import OBJECTIVES, Adversarial, Fast, Ibp, Standard, TrainingDiverged
 from robustcnn.train.optimisation.averaging import Averaged
 
 
@@ -104,6 +106,56 @@ def test_class_weights_set_the_odds_where_the_pictures_say_nothing() -> None:
     # The minimum of the weighted loss: log odds of the weights times the (equal) counts.
     odds = model(blank.images[:1] / 255).diff(dim=1).item()
     assert odds == pytest.approx(math.log(3), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": Standard(label_smoothing=0.1)},
+        {"objective": Standard(mixup=0.4)},
+        *({"objective": kind()} for kind in OBJECTIVES.values() if kind is not Standard),
+        {"objective": Fast(noise=2.0, grad_align=0.2)},
+        {"objective": Adversarial(threat=ThreatModel(norm="l2", eps=0.5), steps=2), "awp": 0.01},
+        {"accumulate": 3, "ema": 0.9},
+    ],
+    ids=str,
+)
+def test_an_example_of_weight_0_teaches_nothing(change: dict[str, object]) -> None:
+    data = bars(96)
+    counts = torch.arange(96) % 3 != 0
+    told = []
+    for labels in (data.labels, torch.where(counts, data.labels, 1 - data.labels)):
+        weighted = replace(data, labels=labels, weights=1.5 * counts)
+        model = fresh(data, "mlp", width=0.1)
+        config = replace(QUICK, watch=0, epochs=2, **change)
+        losses = [(each.train_loss, each.valid_loss) for each in fit(model, weighted, weighted, config)]
+        told.append((losses, *weights(model).values()))
+    torch.testing.assert_close(*told, atol=1e-5, rtol=1e-4)
+
+
+def test_class_weights_count_partners_in_a_mixup_too() -> None:
+    data = bars(96)
+    one, other = (fresh(data, "mlp", width=0.1) for _ in range(2))
+    config = replace(QUICK, objective=Standard(mixup=0.4))
+    by_class = torch.tensor([0.5, 1.5])
+    list(fit(one, data, data, config, class_weights=by_class))
+    list(fit(other, replace(data, weights=by_class[data.labels]), data, config))
+    plain = fresh(data, "mlp", width=0.1)
+    list(fit(plain, data, data, config))
+    assert same(weights(one), weights(other))
+    assert not same(weights(one), weights(plain))
+
+
+def test_weights_go_with_their_examples() -> None:
+    data = replace(bars(12), weights=torch.arange(12.0))
+    assert torch.equal(data.subset(torch.tensor([3, 1])).weights, torch.tensor([3.0, 1.0]))
+    for part in data.split(0.5, generator=seeded(0)):
+        assert torch.equal(part.images, data.images[part.weights.long()])
+    for images, _, given in data.weighted_batches(5, generator=seeded(0)):
+        assert torch.equal(images, as_pixels(data.images[given.long()]))
+    assert data.fingerprint != bars(12).fingerprint
+    with pytest.raises(ValueError, match="weights must be finite and at least 0, got -1 at index 0"):
+        replace(data, weights=torch.arange(12.0) - 1)
 
 
 def test_the_best_epoch_is_judged_by_the_weighted_loss_too() -> None:

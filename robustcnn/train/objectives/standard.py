@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.losses import cross_entropy
-from robustcnn.core.rows import rows_of
+from robustcnn.core.rows import Draws, rows_of
 from robustcnn.core.runtime import Precision
 from robustcnn.data.augment.policy import blend, draw_mixup
 
@@ -96,7 +96,10 @@ class Standard:
         # Cross-entropy is linear in the target, so the blended label needs no vector of probabilities.
         targets = (rows.of(each) for each in (labels, labels[partner]))
         own, other = (cross_entropy(logits, each, smoothing=self.label_smoothing) for each in targets)
-        return rows.of(share) * own + (1 - rows.of(share)) * other
+        losses = rows.of(share) * own + (1 - rows.of(share)) * other
+        weights = generator.weights if isinstance(generator, Draws) else None
+        # An example that is there twice is a partner twice as often; as the first of the pair it is counted by others.
+        return losses if weights is None else losses * rows.of(weights[partner])
 
     @property
     def whole_batch(self) -> bool:
