@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from robustcnn.core.losses import margin
 from robustcnn.core.results import Verdict
 
 SLIGHT, GRAVE = 0.01, 0.03
@@ -58,3 +62,18 @@ def limit(hits: int, count: int, alpha: float) -> float:
     from scipy.special import betaincinv
 
     return float(betaincinv(hits, count - hits + 1, alpha)) if hits else 0.0
+
+
+ERRORS = 1.645
+"""Standard errors that a mean has to be away from 0 to be so surely (one-sided 95 %)."""
+
+
+def surely_wrong(looks: Tensor, labels: Tensor) -> Tensor:
+    """Whether the mean of many looks (D, N, K) is wrong by more than their scatter explains; no number is wrong."""
+    mean = looks.mean(0)
+    lead, best = margin(mean, labels), mean.scatter(1, labels[:, None], -torch.inf).argmax(1)
+    pairs = torch.stack([best, labels], 1).expand(len(looks), -1, -1)
+    gaps = looks.gather(2, pairs)
+    error = (gaps[..., 0] - gaps[..., 1]).std(0) / len(looks) ** 0.5
+    wrong: Tensor = ~(lead <= ERRORS * error)
+    return wrong

@@ -169,6 +169,12 @@ def adaptive(bench: Bench) -> Attack:
     )
 
 
+def settled(bench: Bench) -> Attack:
+    """On draws that stay the same, where it makes sense to compare one step with the last."""
+    aimed = APGD(steps=40, loss="margin", targets=4, stop=False)
+    return aimed if bench.threat.sparse else WorstOf(attacks=(PGD(steps=40, loss="margin"), aimed))
+
+
 def long_steps(bench: Bench) -> Attack:
     return LongSteps(elsewhere=bench.surrogate, eot=bench.draws)
 

@@ -17,7 +17,7 @@ from robustcnn.core.runtime import Precision, exact_float32, first_line, global_
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
-from robustcnn.evaluate.checks import answers, conduct, gradients, strength
+from robustcnn.evaluate.checks import answers, conduct, gradients, radii, strength
 from robustcnn.evaluate.checks.bench import Bench, finding
 from robustcnn.evaluate.checks.input_range import unnormalised
 from robustcnn.evaluate.checks.meter import Meter
@@ -46,8 +46,8 @@ CHECKS: tuple[Check, ...] = (
     gradients.not_vanishing,
     gradients.not_clipped,
     gradients.not_shattered,
-    strength.unbounded,
-    strength.monotone,
+    radii.unbounded,
+    radii.monotone,
     *strength.RIVALS,
     strength.off_grid,
     strength.hidden,

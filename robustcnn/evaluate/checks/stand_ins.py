@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.runtime import evaluating
+from robustcnn.core.runtime import evaluating, global_seed
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.soft_steps import SoftSteps, made_by_hand_undone
 from robustcnn.fast.plain_view import logits_of
 
 PARTS_TRIED = 40
 """Parts of a model, at most, that are asked whether they are a classifier of their own."""
+
+HELD = 20
+"""The seed of random numbers that are held fixed: another one than the judge's."""
 
 
 class Softened(nn.Module):
@@ -57,6 +60,22 @@ class Blurred(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.model(images + self.deviation * torch.randn_like(images))
         return logits
+
+
+class Settled(nn.Module):
+    """The mean of several draws of a model, of the same random numbers at every look (those of torch, that is).
+
+    A search that compares losses does not mistake luck for progress there, and its slope is that of the mean's margin,
+    which is what counts, instead of the mean of the draws' margins.
+    """
+
+    def __init__(self, model: nn.Module, draws: int) -> None:
+        super().__init__()
+        self.model, self.draws = model, draws
+
+    def forward(self, images: Tensor) -> Tensor:
+        with global_seed(HELD):
+            return torch.stack([self.model(images) for _ in range(self.draws)]).mean(0)
 
 
 class OnGrid(nn.Module):

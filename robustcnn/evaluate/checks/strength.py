@@ -10,27 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import torch
 from torch import nn
 
 from robustcnn.attacks import Attack
-from robustcnn.core.norms import fraction
 from robustcnn.core.results import VERDICTS, Finding
-from robustcnn.core.threat import ThreatModel
 from robustcnn.evaluate.checks import rivals
-from robustcnn.evaluate.checks.bench import FEW, TRIED, Bench, finding, some
+from robustcnn.evaluate.checks.bench import MASKED, TRIED, WEAK, Bench, finding, some
 from robustcnn.evaluate.checks.counts import OnTop
-from robustcnn.evaluate.checks.stand_ins import Blurred, OnGrid, Softened, inner_networks
+from robustcnn.evaluate.checks.stand_ins import Blurred, OnGrid, Settled, Softened, inner_networks
 from robustcnn.fast.plain_view import PlainView, beneath
 
-MASKED = (
-    "the gradient does not show the way, and white-box figures are too good; report the worst case with black-box "
-    "attacks (Square, AutoAttack) and attacks on a smooth copy, and look for steps, random numbers or saturation"
-)
-WEAK = (
-    "the attack has not converged; take more steps, restarts and targets, or AutoAttack, before you believe the figure"
+LUCKY = (
+    "an attack that draws anew at every step takes luck for progress; climb the margin of the mean of 20 draws whose "
+    "random numbers stay the same, and judge what it finds by fresh ones"
 )
 
 
@@ -74,9 +68,21 @@ class Rival:
         )
 
 
-def _seen(model: nn.Module) -> PlainView:
-    """To attack as it is, a moderate batch at a time."""
-    return PlainView(model, chunk=128)
+LOOKS = 4
+"""Times as many draws of a random model, all of them the same at every step, where one of its stand-ins is attacked."""
+
+
+def _seen(model: nn.Module, draws: int = 1) -> PlainView:
+    """To attack as it is, a moderate batch at a time; in the mean of several draws."""
+    return PlainView(model if draws == 1 else Settled(model, draws), chunk=max(128 // draws, 8))
+
+
+def _looks(bench: Bench) -> int:
+    return 1 if bench.draws == 1 else LOOKS * bench.draws
+
+
+def _settled(bench: Bench) -> dict[str, nn.Module]:
+    return {} if bench.draws == 1 else {"": _seen(bench.view, _looks(bench))}
 
 
 def _surrogate(bench: Bench) -> dict[str, nn.Module]:
@@ -93,7 +99,7 @@ def _softened(bench: Bench) -> dict[str, nn.Module]:
     images = bench.data.images[:2].detach().requires_grad_()
     with torch.enable_grad():
         soft(images)
-    return {f"with slopes in {', '.join(sorted(soft.changed))}": _seen(soft)} if soft.changed else {}
+    return {f"with slopes in {', '.join(sorted(soft.changed))}": _seen(soft, _looks(bench))} if soft.changed else {}
 
 
 def _inner(bench: Bench) -> dict[str, nn.Module]:
@@ -173,6 +179,14 @@ RIVALS = (
         cure=WEAK,
     ),
     Rival(
+        check="enough draws",
+        who="an attack on the mean of many draws",
+        attack=rivals.settled,
+        through=_settled,
+        as_strong=True,
+        cure=LUCKY,
+    ),
+    Rival(
         check="long enough steps",
         who="an attack from another model's start with long steps",
         attack=rivals.long_steps,
@@ -214,44 +228,6 @@ def _profile(bench: Bench) -> tuple[tuple[float, float, float], ...]:
         for end in (ended, found[None])
     ]
     return tuple(zip(ways.tolist(), *(each.tolist() for each in margins), strict=True))
-
-
-def unbounded(bench: Bench) -> Finding:
-    """In a ball that holds every picture, everything breaks."""
-    whole = _whole(bench)
-    rows = some(bench.right, 2 * TRIED)
-    left = bench.standing(replace(bench.white_box, steps=2 * bench.white_box.steps), rows, threat=whole)
-    return finding(
-        "unbounded eps",
-        f"within {whole}, which allows every picture, {left.hits} of {left.count} examples stand",
-        figure=left.value,
-        trouble="fail" if left.low > FEW else None,
-        tried=left.count,
-        cure=MASKED,
-    )
-
-
-def _whole(bench: Bench) -> ThreatModel:
-    low, high = (torch.full_like(bench.data.images[:1], bound) for bound in bench.threat.bounds)
-    return replace(bench.threat, eps=bench.threat.distance(low, high).item())
-
-
-def monotone(bench: Bench) -> Finding:
-    """Accuracy does not rise with eps, even where every eps is attacked afresh."""
-    rows, largest = some(bench.right), _whole(bench).eps
-    radii = [factor * bench.threat.eps for factor in (0.25, 0.5, 1, 2, 4) if factor * bench.threat.eps <= largest]
-    stood = [bench.standing(bench.white_box, rows, threat=replace(bench.threat, eps=eps)).hits for eps in radii]
-    pairs = list(combinations(stood, 2))
-    rise = OnTop(hits=max([0, *(after - before for before, after in pairs)]), count=max(len(rows), 1))
-    curve = ", ".join(f"{left} at {fraction(eps)}" for left, eps in zip(stood, radii, strict=True))
-    return finding(
-        "monotone curve",
-        f"of {len(rows)} examples, attacked afresh at every eps, stand {curve}",
-        figure=rise.share,
-        trouble="fail" if rise.proven > FEW else None,
-        tried=len(rows),
-        cure=f"a larger ball holds the smaller ones; {WEAK}",
-    )
 
 
 def scale(bench: Bench) -> Finding:

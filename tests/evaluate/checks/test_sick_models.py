@@ -20,9 +20,11 @@ from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate import Plan, judge
 from robustcnn.evaluate.checks.bench import Bench
-from robustcnn.evaluate.checks.counts import OnTop
+from robustcnn.evaluate.checks.counts import OnTop, surely_wrong
+from robustcnn.evaluate.checks.radii import unbounded
 from robustcnn.evaluate.checks.run import run_checks
-from robustcnn.evaluate.checks.strength import RIVALS, Rival, hidden, off_grid, unbounded
+from robustcnn.evaluate.checks.stand_ins import Settled
+from robustcnn.evaluate.checks.strength import RIVALS, Rival, hidden, off_grid
 from robustcnn.evaluate.checks.survival import survival
 from robustcnn.evaluate.standings import Evidence
 
@@ -129,6 +131,33 @@ def test_what_is_wrapped_round_a_network_is_seen_through(check: str) -> None:
     )
     assert found.verdict == "fail"
     assert ("model.net" if "inner" in check else "round") in found.says
+
+
+def test_what_a_random_model_loses_in_the_mean_of_its_draws_is_found_by_holding_them_fixed() -> None:
+    noisy = Changed(victim("network with batch norm"), before=lambda images: images + 0.1 * torch.randn_like(images))
+    there = replace(bench(steps=0), model=noisy, view=noisy, draws=3, ledger=type(bench(steps=0).ledger)())
+    enough = next(each for each in RIVALS if each.check == "enough draws")
+    assert enough(there).verdict == "fail"
+    assert enough(bench(steps=0)).verdict == "not tested", "draws no numbers"
+
+
+def test_held_draws_are_the_same_at_every_look_and_leave_the_callers_numbers_alone() -> None:
+    noisy = Settled(Changed(nn.Flatten(), after=lambda z: z + torch.randn_like(z)), draws=50)
+    images = torch.zeros(2, 1, 1, 3)
+    torch.manual_seed(1)
+    looks, drawn = [noisy(images) for _ in range(2)], torch.rand(3)
+    assert torch.equal(*looks)
+    assert 0 < looks[0].abs().amax() < 4 / 50**0.5, "the mean of fifty"
+    torch.manual_seed(1)
+    assert torch.equal(drawn, torch.rand(3))
+
+
+def test_the_mean_of_many_looks_is_surely_wrong_only_beyond_its_scatter() -> None:
+    scatter = torch.tensor([1.0, -1.0]).repeat(20)
+    # Standard error of the lead: 1 / sqrt(39), and times 1.645 it is 0.2634.
+    leads = torch.tensor([0.25, 0.28, -5.0, torch.nan])
+    looks = torch.stack([torch.zeros(40, 4), leads + scatter[:, None], torch.full((40, 4), -9.0)], 2)
+    assert surely_wrong(looks, torch.zeros(4, dtype=torch.long)).tolist() == [False, True, False, True]
 
 
 def test_what_all_rivals_find_together_is_the_estimate_of_what_is_hidden() -> None:
