@@ -36,12 +36,15 @@ class Traced:
     dtype: torch.dtype
     """What the model itself computes in."""
 
-    def network(self, dtype: torch.dtype | None = None) -> Network:
-        """The layers with the model's present weights: as they are, to be trained, or as constants of `dtype`."""
+    def network(self, dtype: torch.dtype | None = None, *, instead: Mapping[str, Tensor] | None = None) -> Network:
+        """The layers with the model's present weights: as they are, to be trained, or as constants of `dtype`.
+
+        Parameters and buffers that `instead` names are those.
+        """
         found: dict[str, Any] = {}
         places: dict[str, int] = {self.images: 0}
         operations: list[Operation | None] = [None]
-        state = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        state = dict(self.model.named_parameters()) | dict(self.model.named_buffers()) | dict(instead or {})
         for node in self.nodes:
             if node.op == "placeholder":
                 if node.name != self.images:

@@ -28,7 +28,7 @@ from robustcnn.models.model_config import ModelConfig
 from robustcnn.models.pixel import PixelModel
 from robustcnn.models.pretrained import PREFIX, network
 from robustcnn.models.resnet import preactresnet18, resnet18, wideresnet28_10
-from robustcnn.models.small import bncnn, facecnn, smallcnn, stridedcnn
+from robustcnn.models.small import bncnn, facecnn, provablecnn, smallcnn, stridedcnn
 from robustcnn.models.vgg import vgg
 
 
@@ -58,6 +58,7 @@ MODELS: dict[str, Architecture] = {
     "bncnn": Architecture(bncnn),
     "facecnn": Architecture(facecnn, smallest=15),
     "stridedcnn": Architecture(stridedcnn, smallest=4),
+    "provablecnn": Architecture(provablecnn, smallest=4),
     "alexnet": Architecture(alexnet, smallest=15),
     "vgg11": Architecture(partial(vgg, (1, 1, 2, 2, 2)), smallest=16),
     "vgg16": Architecture(partial(vgg, (2, 2, 3, 3, 3)), smallest=16),

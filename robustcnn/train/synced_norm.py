@@ -25,16 +25,7 @@ def normalised(module: _BatchNorm, images: Tensor, ranks: Ranks, weight: float) 
     derivative.
     """
     values = images.to(torch.promote_types(images.dtype, torch.float32))
-    over = [0, *range(2, values.ndim)]
-    variance, mean = torch.var_mean(values, over, correction=0)
-    count = values.new_full((1,), weight * values.numel() / values.shape[1])
-    counts, means, variances = ranks.gather(torch.cat([count, mean, variance])).split([1, len(mean), len(mean)], 1)
-    counts = counts.detach()
-    total = counts.sum()
-    share = counts / total
-    mean = (share * means).sum(0)
-    # Chan et al. 1979: sums of squares would cancel.
-    variance = (share * (variances + (means - mean).square())).sum(0)
+    mean, variance, total = moments(values, ranks, weight)
     _follow(module, mean.detach(), variance.detach(), total)
     scale = (variance + module.eps).rsqrt()
     if module.weight is not None:
@@ -44,6 +35,20 @@ def normalised(module: _BatchNorm, images: Tensor, ranks: Ranks, weight: float) 
         shift = shift + module.bias
     scale, shift = (each.view(-1, *[1] * (values.ndim - 2)) for each in (scale, shift))
     return torch.addcmul(shift, values, scale).to(images.dtype)
+
+
+def moments(values: Tensor, ranks: Ranks, weight: float = 1.0) -> tuple[Tensor, Tensor, Tensor]:
+    """(mean, variance, count) of each channel over the rows of all processes."""
+    over = [0, *range(2, values.ndim)]
+    variance, mean = torch.var_mean(values, over, correction=0)
+    count = values.new_full((1,), weight * values.numel() / values.shape[1])
+    counts, means, variances = ranks.gather(torch.cat([count, mean, variance])).split([1, len(mean), len(mean)], 1)
+    counts = counts.detach()
+    total = counts.sum()
+    share = counts / total
+    mean = (share * means).sum(0)
+    # Chan et al. 1979: sums of squares would cancel.
+    return mean, (share * (variances + (means - mean).square())).sum(0), total
 
 
 @torch.no_grad()

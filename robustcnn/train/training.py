@@ -96,7 +96,7 @@ class Training:
             self._roll_back()
         # Every epoch has seeds of its own, so a resumed training needs no generator's state.
         with global_seed(derived_seed(self.config.seed, "dropout", number)):
-            scorer = begin(self._objective(), Stage(self.model, as_pixels(self.train.images[:8]), self.precision))
+            scorer = begin(self._objective(), self._stage())
             with tuned_convolutions():
                 loss, rate = self._pass(number, scorer)
         trained = time.perf_counter()
@@ -157,6 +157,10 @@ class Training:
     @property
     def _collapses(self) -> int:
         return sum(self._has_collapsed(epochs) for epochs in range(1, len(self.history) + 1))
+
+    def _stage(self) -> Stage:
+        probe = as_pixels(self.train.images[:8])
+        return Stage(self.model, probe, self.precision, self.ranks if self.config.sync_norm else ALONE)
 
     def _objective(self) -> object:
         objective = self.config.objective

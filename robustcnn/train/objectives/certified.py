@@ -15,8 +15,10 @@ from robustcnn.certify.margins import margin_rows
 from robustcnn.certify.network import EXACT, Network
 from robustcnn.certify.region import Region
 from robustcnn.core.losses import cross_entropy
+from robustcnn.core.rows import rows_of
 from robustcnn.core.threat import ThreatModel
 from robustcnn.train.objectives.adversarial import Adversarial
+from robustcnn.train.objectives.clean_statistics import CleanStatistics
 from robustcnn.train.objectives.robust import Crafting, Robust
 from robustcnn.train.objectives.standard import Loss, Scorer, Stage
 
@@ -77,21 +79,33 @@ class Bounding:
     """One epoch of an objective on bounds."""
 
     def __init__(self, objective: Certified, stage: Stage) -> None:
-        self.objective, self.places = objective, objective.places(stage)
+        self.objective, self.stage, self.places = objective, stage, objective.places(stage)
         self.traced = trace(stage.model, stage.probe[0])
+        self.statistics = CleanStatistics(self.traced.model, stage.ranks)
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:
         objective, ramp = self.objective, self.objective.ramp(progress)
         if not ramp:
             return lambda model: objective.errors(model(images), labels)
         region = self.places(images, labels, objective.threat_at(progress), generator)
-        return lambda model: self._loss(model, images, region, labels, ramp)
+        weight = float(rows_of(generator, len(images)).count > 0)
+        return lambda model: self._loss(model, images, region, labels, ramp, weight)
 
-    def _loss(self, model: nn.Module, images: Tensor, region: Region, labels: Tensor, ramp: float) -> Tensor:
+    def _loss(
+        self, model: nn.Module, images: Tensor, region: Region, labels: Tensor, ramp: float, weight: float
+    ) -> Tensor:
         kappa = 1 - ramp * (1 - self.objective.kappa)
-        margins = self.objective.margins(self.traced.network(), region, labels, ramp)
-        proven = cross_entropy(-margins, labels)
-        return kappa * self.objective.errors(model(images), labels) + (1 - kappa) * proven if kappa else proven
+        logits, network = self._network(model, images, weight, clean=kappa > 0)
+        proven = cross_entropy(-self.objective.margins(network, region, labels, ramp), labels)
+        return kappa * self.objective.errors(logits, labels) + (1 - kappa) * proven if kappa else proven
+
+    def _network(self, model: nn.Module, images: Tensor, weight: float, *, clean: bool) -> tuple[Tensor, Network]:
+        """The logits of a clean pass, where they are needed, and the layers as that pass met them."""
+        if self.statistics.norms:
+            # Of the model itself: a compiled one does not say what its layers meet.
+            logits, instead = self.statistics.of(self.stage.model, images, weight)
+            return logits, self.traced.network(instead=instead)
+        return model(images) if clean else images, self.traced.network()
 
 
 def interval_margins(network: Network, region: Region, labels: Tensor) -> Tensor:

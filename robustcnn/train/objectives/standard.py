@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.losses import cross_entropy
+from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.rows import Draws, rows_of
 from robustcnn.core.runtime import Precision
 from robustcnn.data.augment.policy import blend, draw_mixup
@@ -40,6 +41,8 @@ class Stage(NamedTuple):
     probe: Tensor
     """A few training images."""
     precision: Precision
+    ranks: Ranks = ALONE
+    """The processes that batch norm sees the rows of."""
 
 
 class Scorer(Protocol):

@@ -9,11 +9,13 @@ import torch
 
 from robustcnn import FitConfig, OptimConfig, ThreatModel, build, fit, load
 from robustcnn.certify import certified
+from robustcnn.certify.region import Region
 from robustcnn.core.runtime import seeded
 from robustcnn.data.resident import as_pixels
-from robustcnn.train import Adversarial, CrownIbp, Ibp, Sabr
-from robustcnn.train.objectives.certified import Certified
+from robustcnn.train import Adversarial, CrownIbp, Ibp, Sabr, Standard
+from robustcnn.train.objectives.certified import Certified, Places
 from robustcnn.train.objectives.standard import Stage, begin
+from robustcnn.train.recompute import Recomputed
 
 THREAT = ThreatModel(eps=0.05)
 
@@ -101,3 +103,26 @@ def test_training_for_bounds_proves_most_digits_and_the_best_epoch_is_the_most_p
     assert all((epoch.certified_accuracy or 0.0) <= (epoch.robust_accuracy or 0.0) for epoch in history)
     proven = certified(model, as_pixels(test.images), test.labels, THREAT, method="interval")
     assert proven.double().mean() > 0.7
+
+
+class AtAPoint(Ibp):
+    """Bounds of the pictures themselves."""
+
+    def places(self, stage: Stage) -> Places:  # noqa: ARG002
+        return lambda images, labels, threat, generator: Region.point(images)  # noqa: ARG005
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_bounds_share_the_clean_batchs_statistics_and_the_gradients_through_them(recomputed: bool) -> None:
+    """At a point the loss on bounds is that of the clean pass, gradients included: no running average is in it."""
+    train, _, _ = load("digits")
+    images, labels = next(train.batches(16))
+    images, found = images.double(), []
+    for objective in (AtAPoint(kappa=0.0), Standard()):
+        model = build("stridedcnn", train.spec, width=0.25, batch_norm=True, seed=0).double().train()
+        if recomputed:
+            Recomputed(model)
+        loss = begin(objective, Stage(model, images[:4], "fp32"))(images, labels, seeded(0), progress=0.9)(model)
+        found.append((loss, torch.autograd.grad(loss.mean(), list(model.parameters())), dict(model.named_buffers())))
+    torch.testing.assert_close(found[0], found[1])
+    assert not any(module._forward_pre_hooks for module in model.modules())
