@@ -42,6 +42,7 @@ def test_batch_norm_adds_two_numbers_a_channel_and_makes_the_biases_idle() -> No
     [
         ("lenet5", GREY, 0.83),
         ("bncnn", GREY, 43.93),
+        ("provablecnn", GREY, 12.25),
         ("resnet18", COLOUR, 1110.85),
         ("alexnet", LARGE, 1448.81),
         ("vgg16", LARGE, 30_940.53),
