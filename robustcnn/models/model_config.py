@@ -16,8 +16,8 @@ class ModelConfig:
     """A network by name; an option that is not given is as in the paper that proposed the network."""
 
     name: str = "bncnn"
-    """logistic, mlp, maxout, lenet5, smallcnn, bncnn, facecnn, stridedcnn, provablecnn, alexnet, vgg11, vgg16, googlenet,
-    resnet18, preactresnet18, wideresnet28-10 or dcgan (a discriminator's trunk with a linear layer)."""
+    """logistic, mlp, maxout, lenet5, smallcnn, bncnn, facecnn, stridedcnn, provablecnn, alexnet, vgg11, vgg16,
+    googlenet, resnet18, preactresnet18, wideresnet28-10 or dcgan (a discriminator's trunk with a linear layer)."""
     dropout: float | tuple[float, ...] | None = None
     """Share of the units that training drops, in [0, 1); several: one a place; 0 switches off the paper's own."""
     batch_norm: bool | None = None
