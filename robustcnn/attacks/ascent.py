@@ -13,7 +13,7 @@ from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
-from robustcnn.core.norms.batched import pick
+from robustcnn.core.norms.batched import ascend, pick
 from robustcnn.core.norms.norm import Radius
 from robustcnn.core.snapshots import due, frame
 from robustcnn.core.threat import ThreatModel
@@ -172,7 +172,7 @@ class GradientAttack(Guarded):
                             break
                 direction = self.direction(direction, gradient)
                 uphill = threat.steepest(direction, share=self.share, current=current)
-                current = threat.project(current + size * self.step_length(step) * uphill, origin)
+                current = threat.project(ascend(current, uphill, size * self.step_length(step)), origin)
                 done = step + 1
                 due()
         return current

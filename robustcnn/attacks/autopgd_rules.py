@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.attacks.base import Slope
-from robustcnn.core.norms.batched import per_example, pick
+from robustcnn.core.norms.batched import ascend, per_example, pick
 from robustcnn.core.norms.norm import Projector
 from robustcnn.core.threat import ThreatModel
 
@@ -69,13 +69,15 @@ class Run:
         score = slope.loss if score is None else score
         self.previous, self.current = self.current, images
         self.loss, self.gradient = slope.loss, slope.gradient
-        better = self._beats(score).to(images.dtype)
+        # A number at once, which is what choosing by interpolation needs.
+        better = self._beats(score, torch.empty_like(self.best_loss))
         self.best_loss = torch.fmax(self.best_loss, score)
         self.best = pick(better, images, self.best)
         self.best_gradient = pick(better, slope.gradient, self.best_gradient)
 
-    def _beats(self, score: Tensor) -> Tensor:
-        return score > self.best_loss
+    def _beats(self, score: Tensor, answer: Tensor) -> Tensor:
+        """The answer: 1 where this score is better than that of the best point, else 0."""
+        return torch.gt(score, self.best_loss, out=answer)
 
     def go_back(self, chosen: Tensor) -> None:
         """The chosen examples continue from the best point they have seen."""
@@ -118,11 +120,11 @@ class DenseRun(Run):
     def propose(self, *, first: bool) -> Tensor:
         """Three quarters of a gradient step and a quarter of the last move; the first step has no last move."""
         uphill = self.threat.steepest(self.gradient)
-        stepped = self.project(torch.addcmul(self.current, uphill, per_example(self.stride, uphill)))
+        stepped = self.project(ascend(self.current, uphill, per_example(self.stride, uphill)))
         if first:
             return stepped
-        mixed = torch.lerp(self.current, stepped, 0.75).add_(self.current - self.previous, alpha=0.25)
-        return self.project(mixed)
+        # current + 3/4 (stepped - current) + 1/4 (current - previous)
+        return self.project(torch.lerp(torch.lerp(self.previous, self.current, 2.0), stepped, 0.75))
 
     def arrive(self, images: Tensor, slope: Slope, score: Tensor | None = None) -> None:
         self.losses.append(slope.loss)
@@ -162,8 +164,8 @@ class DenseRun(Run):
 class SparseRun(Run):
     """Steps that move ever fewer pixels, as few as the best point suggests: l1."""
 
-    share: Tensor
-    """Of the pixels that a step moves."""
+    wanted: Tensor
+    """Pixels that a step moves."""
     moved: Tensor
     """Pixels in which the best point differed from the image at the last checkpoint."""
     longest: Tensor
@@ -183,25 +185,25 @@ class SparseRun(Run):
         beginning, pixels = _beginning(origin, start, slope, threat, score, stride=1), origin[0].numel()
         moved = torch.full_like(slope.loss, pixels) if fresh else _moved(start, origin)
         count = torch.full_like(slope.loss, math.ceil(0.2 * pixels)) if fresh else _narrower(moved)
-        return cls(**beginning, share=count / pixels, moved=moved, longest=beginning["stride"])
+        return cls(**beginning, wanted=_whole(count, pixels), moved=moved, longest=beginning["stride"])
 
-    def _beats(self, score: Tensor) -> Tensor:
+    def _beats(self, score: Tensor, answer: Tensor) -> Tensor:
         # Of two points with one loss the later is the sparser: keeping the earlier would hold the steps as wide as it.
         # One loss is what rounding alone tells apart. But the first success is kept.
         # (Of an infinite one this makes something that is not a number, and nothing is as good as that.)
         rounding = TIE * torch.finfo(score.dtype).eps
-        return score >= self.best_loss.sub(self.best_loss.abs(), alpha=rounding)
+        return torch.ge(score, self.best_loss.sub(self.best_loss.abs(), alpha=rounding), out=answer)
 
     def propose(self, *, first: bool) -> Tensor:  # noqa: ARG002
         """One step without momentum, which would blur what is sparse."""
-        uphill = self.threat.steepest(self.gradient, share=self.share, current=self.current)
-        return self.project(torch.addcmul(self.current, uphill, per_example(self.stride, uphill)))
+        uphill = self.threat.steepest(self.gradient, share=self.wanted, current=self.current)
+        return self.project(ascend(self.current, uphill, per_example(self.stride, uphill)))
 
     def review(self, *, steps: int, rho: float) -> None:  # noqa: ARG002
         """Where the best point has become sparser start afresh from it with long strides; elsewhere shorten them."""
         moved = _moved(self.best, self.origin)
         sparser = moved < 0.95 * self.moved
-        self.share = _narrower(moved) / self.origin[0].numel()
+        self.wanted = _whole(_narrower(moved), self.origin[0].numel())
         shorter = (self.stride / 1.5).maximum(self.longest / 10)
         self.stride, self.moved = torch.where(sparser, self.longest, shorter), moved
         self.go_back(sparser)
@@ -237,6 +239,10 @@ def _beginning(
 def _narrower(moved: Tensor) -> Tensor:
     """How many pixels to step in: two thirds of the moved ones, rounded up; of two moved ones, one."""
     return torch.where(moved == 2, 1, (moved / 1.5).ceil())
+
+
+def _whole(count: Tensor, pixels: int) -> Tensor:
+    return count.long().clamp_(1, pixels)
 
 
 def _moved(images: Tensor, origin: Tensor) -> Tensor:

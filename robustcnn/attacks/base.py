@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -212,10 +212,26 @@ def _slope_of(model: Callable[[Tensor], Tensor], images: Tensor, loss: RowLoss, 
         logits = model(leaf)
         found = loss(logits, rows)
         # A number, because torch spends half a second on what it needs to look at weights of its own.
-        values, climbed = (found[0], (logits * found[1]).sum()) if isinstance(found, tuple) else (found, found.sum())
+        values, climbed = (
+            (found[0], _Known.apply(logits, found[1])) if isinstance(found, tuple) else (found, found.sum())
+        )
     gradient = _gradient(climbed, leaf)
     most = torch.finfo(gradient.dtype).max / 4
     return Slope(values.detach(), logits.detach(), torch.nan_to_num(gradient, nan=0.0, posinf=most, neginf=-most))
+
+
+class _Known(torch.autograd.Function):
+    """A number, never set, whose derivative by the logits is the given one: a product and its sum need not be made."""
+
+    @staticmethod
+    def forward(context: Any, logits: Tensor, slope: Tensor) -> Tensor:
+        context.save_for_backward(slope)
+        return logits.new_empty(())
+
+    @staticmethod
+    def backward(context: Any, _: Tensor) -> tuple[Tensor, None]:
+        (slope,) = context.saved_tensors
+        return slope, None
 
 
 def _gradient(value: Tensor, leaf: Tensor) -> Tensor:

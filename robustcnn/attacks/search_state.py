@@ -87,7 +87,7 @@ class SearchState:
         most, (greatest, predicted) = torch.finfo(self.score.dtype).max, logits.max(1)
         reached = predicted != self.labels if self.targets is None else predicted == self.targets
         # 0, and no number where the greatest logit is none or infinite.
-        loss = (loss + (greatest - greatest)).to(self.score.dtype)
+        loss = torch.add(loss, greatest, alpha=0).to(self.score.dtype)
         unanswered = torch.inf if self.targets is None else -torch.inf
         return loss.nan_to_num_(nan=unanswered, posinf=most, neginf=-torch.inf).masked_fill_(reached, torch.inf)
 

@@ -91,14 +91,14 @@ class ThreatModel:
     def steepest(self, gradient: Tensor, *, share: float | Tensor = 0.0, current: Tensor | None = None) -> Tensor:
         """The change of length 1 that gains most along the gradient; no change where the gradient is zero.
 
-        Only l1 heeds the options: it spends its length evenly on the top `share` of the coordinates (a number, or one
-        an example; always at least one coordinate) and, when told the `current` images, on none that is at a bound.
+        Only l1 heeds the options: it spends its length evenly on the top `share` of the coordinates (a number, one an
+        example, or as whole numbers how many; always at least one coordinate) and, when told the `current` images, on
+        none that is at a bound.
         """
         if current is not None and self.sparse:
-            low, high = self.bounds
-            gradient = gradient.masked_fill(
-                ((current >= high) & (gradient > 0)) | ((current <= low) & (gradient < 0)), 0
-            )
+            # As products, because choices by pixel are several times slower on a CPU: the way on is 0 at a bound.
+            way = gradient.sign().add_(current).clamp_(*self.bounds).sub_(current).sign_()
+            gradient = way.mul_(gradient.abs())
         return self.geometry.steepest(gradient, share)
 
     def sample(self, images: Tensor, generator: torch.Generator, *, surface: bool = False) -> Tensor:

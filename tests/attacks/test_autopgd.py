@@ -69,7 +69,7 @@ def test_l1_steps_follow_the_support_of_the_best_point() -> None:
     origin = torch.full((2, 30), 0.5)
     flat = Slope(torch.zeros(2), torch.zeros(2, 2), torch.ones_like(origin))
     run = SparseRun.begin(origin, origin, flat, threat, fresh=True)
-    assert run.share.tolist() == pytest.approx([0.2, 0.2])
+    assert run.wanted.tolist() == [6, 6]
     assert run.stride.tolist() == [3, 3]
     moved = origin.clone()
     moved[0, :6] += 0.1
@@ -78,7 +78,7 @@ def test_l1_steps_follow_the_support_of_the_best_point() -> None:
     run.arrive(origin, flat)
     run.review(steps=4, rho=0.75)
     # Sparser than before (6 of 30 pixels): long strides again from the best point. As dense as before: shorter.
-    assert run.share.tolist() == pytest.approx([6 / 30 / 1.5, 30 / 30 / 1.5])
+    assert run.wanted.tolist() == [4, 20]
     assert run.stride.tolist() == pytest.approx([3, 2])
     assert torch.equal(run.current, torch.stack([moved[0], origin[1]]))
     for _ in range(20):

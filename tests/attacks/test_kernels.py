@@ -18,21 +18,24 @@ EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2}
 """So small that nobody falls: all steps are alike."""
 Make = Callable[[int], Guarded]
 CASES: list[tuple[str, Make, str, int]] = [
-    ("PGD", lambda steps: PGD(steps=steps), "linf", 15),
-    ("PGD", lambda steps: PGD(steps=steps), "l2", 65),
-    ("PGD", lambda steps: PGD(steps=steps), "l1", 85),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 29),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 130),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 125),
-    ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 110),
-    ("Square", lambda queries: Square(queries=queries), "linf", 27),
-    ("Square", lambda queries: Square(queries=queries), "l2", 105),
+    ("PGD", lambda steps: PGD(steps=steps), "linf", 14),
+    ("PGD", lambda steps: PGD(steps=steps), "l2", 32),
+    ("PGD", lambda steps: PGD(steps=steps), "l1", 55),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 26),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 65),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 76),
+    ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 89),
+    ("Square", lambda queries: Square(queries=queries), "linf", 25),
+    ("Square", lambda queries: Square(queries=queries), "l2", 97),
 ]
+"""An attack, its norm, and the most kernels; AutoPGD's include what it does at its start and at its checkpoints."""
 
 
 @pytest.fixture(autouse=True)
-def sorting() -> Iterator[None]:
-    """Projections go the way of devices that sort: the same kernels in every step."""
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Projections sort, and the fallen are counted now and then, as on a device that is far away."""
+    for module in ("core.waiting", "attacks.search_state"):
+        monkeypatch.setattr(f"robustcnn.{module}.HOSTS", set[str]())
     kinds = set(sorted_root.SEARCHED)
     sorted_root.SEARCHED.clear()
     yield
@@ -57,5 +60,8 @@ def own() -> int:
 
 @pytest.mark.parametrize(("name", "make", "norm", "most"), CASES, ids=[f"{name}-{norm}" for name, _, norm, _ in CASES])
 def test_a_step_launches_few_kernels_beside_the_model(name: str, make: Make, norm: str, most: int) -> None:
-    a_step = (kernels(make(48), norm) - kernels(make(16), norm)) / 32
+    # The checkpoints of AutoPGD are as many for any number of steps, so that a difference would not hold them.
+    a_step = (
+        kernels(make(100), norm) / 100 if name == "APGD" else (kernels(make(48), norm) - kernels(make(16), norm)) / 32
+    )
     assert a_step - (1 if name == "Square" else own()) <= most

@@ -46,7 +46,10 @@ ATTACKS = [
         "self.stride",
     ),
     Mutant(
-        "AutoPGD has no momentum", "attacks/autopgd_rules.py", ".add_(self.current - self.previous, alpha=0.25)", ""
+        "AutoPGD has no momentum",
+        "attacks/autopgd_rules.py",
+        "torch.lerp(self.previous, self.current, 2.0)",
+        "self.current",
     ),
     Mutant("AutoPGD starts with half the stride", "attacks/autopgd_rules.py", "score, stride=2)", "score, stride=1)"),
     Mutant("checkpoints do not come closer", "attacks/autopgd_rules.py", "gap = max(gap - 3, 6)", "gap = 22"),
@@ -109,8 +112,8 @@ ATTACKS = [
     Mutant(
         "PGD does not come back into the ball",
         "attacks/ascent.py",
-        "current = threat.project(current + size * self.step_length(step) * uphill, origin)",
-        "current = (current + size * self.step_length(step) * uphill).clamp(*threat.bounds)",
+        "current = threat.project(ascend(current, uphill, size * self.step_length(step)), origin)",
+        "current = ascend(current, uphill, size * self.step_length(step)).clamp(*threat.bounds)",
     ),
     Mutant(
         "PGD's restarts stop after the first",
@@ -240,7 +243,12 @@ NORMS = [
         "draw(torch.rand, like, generator) * radius",
     ),
     Mutant("l2's balls are filled at the centre", "core/norms/l2.py", "** (1 / like[0].numel())", "** 1"),
-    Mutant("l1 steps in all pixels", "core/norms/l1.py", "(size >= least) & (size > 0)", "size > 0"),
+    Mutant(
+        "l1 steps in all pixels",
+        "core/norms/l1.py",
+        "chosen = size >= least.clamp_min_(",
+        "chosen = size >= (0 * least).clamp_min_(",
+    ),
     Mutant("pixels of no room go first", "core/norms/plane.py", "weight.sort(1, descending=True)", "weight.sort(1)"),
     Mutant(
         "a plane behind is taken for one ahead",

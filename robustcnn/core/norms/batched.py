@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.norm import Bounds
+from robustcnn.core.norms.norm import Bounds, Radius
+from robustcnn.core.norms.sorted_root import SEARCHED
 from robustcnn.core.rows import drawn
 
 
@@ -21,6 +22,11 @@ def pick(weight: Tensor, yes: Tensor, no: Tensor) -> Tensor:
     """`yes` for the examples whose weight (N,) is 1, `no` where it is 0; both finite."""
     # On a CPU ten times as fast as torch.where; the ends of an interpolation are exact.
     return torch.lerp(no, yes, per_example(weight.to(no.dtype), no))
+
+
+def choose(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    """`yes` for the examples that are chosen (N, 1, ...), `no` for the others; both finite."""
+    return pick(chosen.flatten(), yes, no) if no.device.type in SEARCHED else torch.where(chosen, yes, no)
 
 
 def length_of(change: Tensor, order: float) -> Tensor:
@@ -41,6 +47,11 @@ def scaled(gradient: Tensor) -> tuple[Tensor, Tensor]:
 
 def dual_length(gradient: Tensor, order: float) -> Tensor:
     """The Lp norm of each gradient, however tiny."""
+    if order == 2 and gradient.dtype != torch.float64:
+        # The square of the tiniest float32 is a number in float64.
+        every = tuple(range(1, gradient.ndim))
+        norm: Tensor = torch.linalg.vector_norm(gradient, 2, dim=every, keepdim=True, dtype=torch.float64)
+        return norm.to(gradient.dtype)
     direction, largest = scaled(gradient)
     return length_of(direction, order) * largest
 
@@ -66,11 +77,16 @@ def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> T
     return (2 * drawn - 1).to(like.device, like.dtype)
 
 
-def size_and_room(change: Tensor, origin: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
-    """How far each pixel has moved, and how far it could in that direction."""
-    middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
-    # As products, because choices by pixel are several times slower on a CPU.
-    return change.abs(), (half - change.sign() * (origin - middle)).clamp_min_(0)
+def size_and_room(change: Tensor, images: Tensor, origin: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    """How far each pixel has moved, and how much of that is within bounds."""
+    return change.abs(), images.clamp(*bounds).sub_(origin).abs_()
+
+
+def ascend(current: Tensor, uphill: Tensor, length: Radius) -> Tensor:
+    """`current` and steps so long."""
+    if isinstance(length, Tensor):
+        return torch.addcmul(current, uphill, length)
+    return torch.add(current, uphill, alpha=length)
 
 
 def dot(first: Tensor, second: Tensor) -> Tensor:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from robustcnn.core.norms.batched import (
+    choose,
     column,
     dot,
     draw,
     dual_length,
     length_of,
     per_example,
-    pick,
     size_and_room,
     sum_of,
 )
@@ -36,33 +37,37 @@ class L1(Norm):
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
         """Every change shrinks by the one amount that puts the sum of changes, cut by the bounds, on the sphere."""
         change = images - origin
-        size, room = size_and_room(change, origin, bounds)
-        inside = sum_of(size.minimum(room)) <= radius
-        kept = _soft(size, room, _shrinkage(size, room, radius))
-        precision = torch.finfo(images.dtype)
-        goal = radius * (1 - 2 * precision.eps)
-        kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))
+        size, room = size_and_room(change, images, origin, bounds)
+        if images.device.type in SEARCHED:
+            inside = sum_of(room) <= radius
+            kept = _soft(size, room, _by_search(size, room, radius))
+            precision = torch.finfo(images.dtype)
+            goal = radius * (1 - 2 * precision.eps)
+            kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))
+        else:
+            shrinkage, reached = _by_sorting([size, size - room], radius)
+            inside, kept = per_example(reached, size) <= radius, _soft(size, room, shrinkage)
         # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
-        nearest = torch.nextafter(origin + kept.copysign_(change), origin)
-        return pick(inside.flatten(), images, nearest).clamp_(*bounds)
+        nearest = torch.nextafter(kept.copysign_(change).add_(origin), origin)
+        return choose(inside, images, nearest).clamp_(*bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:
         flat = gradient.flatten(1)
         size = flat.abs()
         pixels = size.shape[1]
         if isinstance(share, Tensor):
-            counts = (share * pixels).round().long().clamp(1, pixels)
+            counts = (share * pixels).round().long().clamp_(1, pixels) if share.is_floating_point() else share
             # A CPU tells for nothing how few are wanted, and finds few much sooner than it sorts all.
             most = int(counts.max()) if size.device.type in SEARCHED else pixels
             least = size.topk(most, dim=1).values.gather(1, counts[:, None] - 1)
         else:
             least = size.topk(min(max(round(share * pixels), 1), pixels), dim=1).values[:, -1:]
-        chosen = (size >= least) & (size > 0)
-        return (flat.sign() * chosen / chosen.sum(1, keepdim=True).clamp_min_(1)).reshape(gradient.shape)
+        chosen = size >= least.clamp_min_(torch.finfo(size.dtype).smallest_normal)
+        return flat.sign().mul_(chosen).div_(chosen.sum(1, keepdim=True).clamp_min_(1)).reshape(gradient.shape)
 
     def shrink(self, change: Tensor, length: Radius) -> Tensor:
         size = change.abs()
-        shorter = change.sign() * _soft(size, size, _shrinkage(size, size, length))
+        shorter = change.sign() * _soft(size, size, _shrinkage(size, length))
         return torch.where(length_of(size, 1) <= length, change, shorter)
 
     def length(self, change: Tensor) -> Tensor:
@@ -82,7 +87,7 @@ class L1(Norm):
         # A Gaussian draw projected to the ball: sparse, as AutoPGD starts in l1 (Croce & Hein 2021).
         direction = draw(torch.randn, like, generator)
         size = direction.abs()
-        return direction.sign() * _soft(size, size, _shrinkage(size, size, radius))
+        return direction.sign() * _soft(size, size, _shrinkage(size, radius))
 
     def plane_moves(self, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
         return greedy(weight, room, need)
@@ -108,9 +113,9 @@ def _soft(size: Tensor, room: Tensor, shrinkage: Tensor) -> Tensor:
     return (size - shrinkage).clamp_min_(0).minimum(room)
 
 
-def _shrinkage(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
-    """The amount by which each change must shrink for their sum, each cut at its room, to be `radius`; at least 0."""
-    return (_by_search if size.device.type in SEARCHED else _by_sorting)(size, room, radius)
+def _shrinkage(size: Tensor, radius: Radius) -> Tensor:
+    """The amount by which each change must shrink for their sum to be `radius`; at least 0."""
+    return _by_search(size, size, radius) if size.device.type in SEARCHED else _by_sorting([size], radius)[0]
 
 
 def _by_search(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
@@ -137,22 +142,21 @@ def _by_search(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
     return amount
 
 
-def _by_sorting(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
-    """The same amount from the order in which pixels vanish and get cut: no rounds, for devices that sort fast."""
-    flat = size.flatten(1)
-    pixels = flat.shape[1]
-    # As the amount falls, a pixel begins to count below its size, and no more once it is cut at its room.
-    marks, order = torch.cat([flat, (flat - room.flatten(1)).clamp_min_(0)], 1).sort(1, descending=True)
-    counting = torch.where(order < pixels, 1, -1).cumsum(1)
-    marks = marks.double()
-    gained = ((marks[:, :-1] - marks[:, 1:]) * counting[:, :-1]).cumsum(1)
-    aim = radius.flatten(1) if isinstance(radius, Tensor) else radius
-    passed = (gained < aim).sum(1, keepdim=True)
-    # Between this mark and the next one the sum is linear.
-    here = passed.clamp_max(2 * pixels - 1)
-    sum_here = torch.where(passed > 0, gained.gather(1, (passed - 1).clamp_min_(0)), 0)
-    amount = marks.gather(1, here) - (aim - sum_here) / counting.gather(1, here).clamp_min_(1)
-    return per_example(amount.clamp_min_(0).to(size.dtype), size)
+def _by_sorting(marks: Sequence[Tensor], radius: Radius) -> tuple[Tensor, Tensor]:
+    """The same amount, rounded up, from the order in which pixels vanish and get cut; and the sum (N, 1) for none.
+
+    Marks are the amounts below which each pixel begins to count and, if it is ever cut, counts no more.
+    """
+    # Stable, so that a pixel that may not move at all begins to count before it counts no more.
+    ranked, order = torch.cat([each.flatten(1) for each in marks], 1).sort(dim=1, descending=True, stable=True)
+    # Positive where a pixel begins to count, negative where it is cut.
+    turns = torch.copysign(ranked, marks[0][0].numel() - 0.5 - order)
+    sums, counting = torch.stack([turns, turns.sign()]).cumsum(2, dtype=torch.float64)
+    # What the amount would be if it lay between this mark and the next one; below its mark up to the right one.
+    amounts = (sums - (radius.flatten(1) if isinstance(radius, Tensor) else radius)) / counting
+    passed = (amounts < ranked)[:, 1:].sum(1, keepdim=True)
+    amount = amounts.gather(1, passed).clamp_min_(0).mul_(1 + torch.finfo(ranked.dtype).eps)
+    return per_example(amount.to(ranked.dtype), marks[0]), sums[:, -1:]
 
 
 _ROUNDS = 100

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, scaled, size_and_room
+from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, size_and_room
 from robustcnn.core.norms.norm import Bounds, Norm, Radius
 from robustcnn.core.norms.plane import along
 from robustcnn.core.norms.saddles import Saddles
-from robustcnn.core.norms.sorted_root import SEARCHED, sorted_root
+from robustcnn.core.norms.sorted_root import SEARCHED, greatest_share, running_sums
 
 
 class L2(Norm):
@@ -29,8 +29,7 @@ class L2(Norm):
         return torch.lerp(origin, images, _reachable_share(images, origin, radius, bounds)).clamp_(*bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
-        direction, _ = scaled(gradient)
-        return direction / length_of(direction, 2).clamp_min_(1)
+        return gradient / dual_length(gradient, 2).clamp_min_(torch.finfo(gradient.dtype).tiny)
 
     def shrink(self, change: Tensor, length: Radius) -> Tensor:
         return change * (length / length_of(change, 2).clamp_min(torch.finfo(change.dtype).tiny)).clamp_max(1)
@@ -75,19 +74,18 @@ _MULTIPLIERS = 8
 
 def _reachable_share(images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
     """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than `radius`."""
-    change = images - origin
-    size, room = size_and_room(change, origin, bounds)
-    reach = size.minimum(room)
-    length = dot(reach, reach).sqrt_()
-    inside = length <= radius
     goal = rounded_down(radius, images, bounds)
     if not isinstance(goal, Tensor) and math.isinf(goal):
-        return torch.ones_like(length)
+        return torch.ones_like(column(images))
+    if images.device.type not in SEARCHED:
+        return _by_sorting(images, origin, radius, goal, bounds)
+    size, reach = size_and_room(images - origin, images, origin, bounds)
+    length = dot(reach, reach).sqrt_()
+    inside = length <= radius
     # As far as this share of what is reached for t = 1: no t that is greater stays inside.
     start = (goal / length.clamp_min_(torch.finfo(size.dtype).tiny)).clamp_max_(1)
-    solve = _by_search if size.device.type in SEARCHED else _by_sorting
     # Inside already: every bit stays.
-    return solve(size, room, goal, start).masked_fill_(inside, 1)
+    return _by_search(size, reach, goal, start).masked_fill_(inside, 1)
 
 
 def _by_search(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tensor:
@@ -113,14 +111,22 @@ def _by_search(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tenso
     return share
 
 
-def _by_sorting(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tensor:
-    """The same root from the order in which pixels get stuck."""
-    flat, limit = size.flatten(1), room.flatten(1)
-    # Where each pixel gets stuck, in units of t^2; what does not move never does.
-    ends = (limit / flat.clamp_min(torch.finfo(flat.dtype).tiny)).square_()
-    aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
-    root = sorted_root(ends, limit.square(), flat.square(), aim).sqrt_()
-    return per_example(root.to(flat.dtype), size).minimum(start)
+def _by_sorting(images: Tensor, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
+    """The same root from the order in which pixels get stuck; every t that rounding may make of it is inside too."""
+    # Squares of what is reached for t = 1, and of what would be without bounds.
+    squares = images.new_empty(2, len(images), images[0].numel())
+    reach, change = (part.view_as(images) for part in squares)
+    torch.sub(images.clamp(*bounds), origin, out=reach)
+    torch.sub(images, origin, out=change)
+    squares.square_()
+    # Where each pixel gets stuck, in units of t^2. What does not move makes this no number, and comes first: harmless.
+    stuck, rate = running_sums(squares[0] / squares[1], squares)
+    limit, aim = ((one * one).flatten(1) if isinstance(one, Tensor) else one * one for one in (radius, goal))
+    reached = stuck[:, -1:]
+    # Inside already: every bit stays.
+    excess = (reached - aim).masked_fill_(reached <= limit, -torch.inf)
+    share = greatest_share(stuck, rate, excess).clamp_max_(1).sqrt_()
+    return per_example(share.to(images.dtype), images)
 
 
 def rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:

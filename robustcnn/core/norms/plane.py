@@ -33,10 +33,11 @@ def onto_plane(points: Tensor, normal: Tensor, gap: Tensor, *, norm: Norm, bound
 
 def along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """min(time * speed, room) for the time at which the weighted moves add up to the need."""
-    gain, whole = weight * speed, weight * room
     if need.device.type not in SEARCHED:
         ends = room / speed.clamp_min(torch.finfo(speed.dtype).tiny)
-        return torch.minimum(sorted_root(ends, whole, gain, need[:, None]).to(speed.dtype) * speed, room)
+        root = sorted_root(ends, torch.stack([room, speed]).mul_(weight), need[:, None])
+        return torch.minimum(root.to(speed.dtype) * speed, room)
+    gain, whole = weight * speed, weight * room
     time = torch.zeros_like(need)
     for _ in range(MOST_STEPS):
         # 1 while a pixel moves, 0 once it is at its bound.

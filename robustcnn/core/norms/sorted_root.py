@@ -9,17 +9,31 @@ SEARCHED = {"cpu"}
 """Kinds of devices on which a few rounds cost less than sorting, and asking whether they are over costs nothing."""
 
 
-def sorted_root(ends: Tensor, stuck: Tensor, rate: Tensor, aim: Tensor | float) -> Tensor:
+def running_sums(ends: Tensor, amounts: Tensor) -> tuple[Tensor, Tensor]:
+    """Each row's sums over the entries with the greatest ends (N, D): of one, of two, ... of all of them; in float64.
+
+    The amounts are two (2, N, D). D terms of float32 would add up to errors that can be seen.
+    """
+    order = ends.argsort(1, descending=True)
+    first, second = amounts.gather(2, order.expand(2, *order.shape)).cumsum(2, dtype=torch.float64)
+    return first, second
+
+
+def greatest_share(stuck: Tensor, rate: Tensor, excess: Tensor) -> Tensor:
+    """The p (N, 1) for which the sum of min(rate * p, stuck) is `excess` below that of all stuck values.
+
+    Both are running sums, those who get stuck last first. Whoever is held to be stuck, what that makes of the sum is
+    never less than the sum itself, and the same for the right ones, who are the first to get stuck: the root is the
+    greatest of what the guesses give, and rounding in the order can only make it smaller.
+    """
+    return stuck.sub(excess).div_(rate).amax(1, keepdim=True)
+
+
+def sorted_root(ends: Tensor, amounts: Tensor, aim: Tensor) -> Tensor:
     """The p (N, 1) for which each row's sum of `rate * p` up to its end, and of `stuck` after it, is the aim.
 
-    Ends, stuck values (rate * end) and rates are (N, D) and at least 0, the aim (N, 1); where it is out of reach, at
-    least the greatest end. Sums are in float64, because D terms of float32 add up to errors that can be seen.
+    Ends are (N, D), amounts (2, N, D) are the stuck values (rate * end) and the rates, all at least 0; where the aim
+    (N, 1) is out of reach, p is at least the greatest end.
     """
-    ends, order = ends.sort(1)
-    stuck, rate = stuck.gather(1, order).double(), rate.gather(1, order).double()
-    # At each end: what is stuck before it, and the rate of all that still moves up to it.
-    before, moving = stuck.cumsum(1) - stuck, rate.flip(1).cumsum(1).flip(1)
-    passed = (torch.addcmul(before, ends.double(), moving) < aim).sum(1, keepdim=True)
-    following = passed.clamp_max_(ends.shape[1] - 1)
-    left = (aim - before.gather(1, following)).clamp_min_(0)
-    return left / moving.gather(1, following).clamp_min_(torch.finfo(torch.float64).tiny)
+    stuck, rate = running_sums(ends, amounts)
+    return greatest_share(stuck, rate.clamp_min_(torch.finfo(torch.float64).tiny), stuck[:, -1:] - aim)
