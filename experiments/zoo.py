@@ -28,9 +28,9 @@ untouched network; both end at the same pictures (`tests/fast/test_zoo.py`, `tes
 says whether a fast view agreed with the network, and so was searched with, or the plain network was. *Gain* is the
 textbook's CPU time (three steps of PGD on six pictures, one thread, one run on a shared machine: +-20 %)
 divided by ours; the making of the view, some tenths of a second to seconds, is not in it. Weights are fresh, classes
-ten, pictures of the smallest size among 64, 96, 128, 224 and 256 pixels that the network takes. Five of torchvision's
-networks have more than 150 million parameters and are left out: convnext_large, regnet_y_128gf, vit_l_16, vit_l_32,
-vit_h_14.
+ten, pictures of the smallest size among 64, 96, 128, 224, 240 and 256 pixels that the network takes. Five of
+torchvision's networks have more than 150 million parameters and are left out: convnext_large, regnet_y_128gf, vit_l_16,
+vit_l_32, vit_h_14.
 
 Made by `python experiments/zoo.py`. {RULE}
 

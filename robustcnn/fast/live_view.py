@@ -26,7 +26,7 @@ class LiveView:
         self._view: nn.Module = model
         self._moving: list[tuple[Tensor, Source]] = []
         if isinstance(view, FastView):
-            self._view = FastView(view.search, origin=model, layout=view.layout)
+            self._view = FastView(view.search, origin=model, showing=view.showing)
             self._moving = list(_moving(model, view.search))
 
     @torch.no_grad()

@@ -56,7 +56,7 @@ class PlainView(View):
             try:
                 return self.model(images.clone(memory_format=torch.contiguous_format))
             except RuntimeError:
-                own = _own_precision(self.model)
+                own = own_precision(self.model)
                 if own in (None, images.dtype):
                     raise
             # Its weights are of another kind: that may have been all that was wrong.
@@ -122,5 +122,6 @@ def _kind(answer: Any) -> str:
     return type(answer).__name__
 
 
-def _own_precision(model: nn.Module) -> torch.dtype | None:
+def own_precision(model: nn.Module) -> torch.dtype | None:
+    """That of its first weights, if it has any."""
     return next((each.dtype for each in model.parameters() if each.is_floating_point()), None)

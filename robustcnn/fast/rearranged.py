@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeGuard
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -15,38 +17,87 @@ from robustcnn.fast.layers import InputConvolution, ScaleShift, WholeMap, scale_
 from robustcnn.fast.winograd import winograd_for
 
 
-def rearranged(model: nn.Module, probe: Tensor, layout: torch.memory_format, *, folded: bool = True) -> nn.Module:
-    """A frozen copy that should compute the same in fewer passes over memory; `folded`: where batch norms stand behind
-    convolutions, they are taken to run there."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrangement:
+    """What is put in the place of what; a model that reads or writes its own layers may not take all of it."""
+
+    norms: Literal["folded", "scaled", "kept"] = "folded"
+    """Batch norms taken into the convolutions that stand before them, or one pass each, or as they are."""
+    in_place: bool = True
+    """Rectifiers that write into their input."""
+    convolutions: bool = True
+    """Other layers for the first convolution, and for those that see all of their map at once."""
+
+
+WHOLE, BARE = Arrangement(), Arrangement(norms="kept", in_place=False, convolutions=False)
+BETWEEN = (
+    Arrangement(norms="scaled"),
+    Arrangement(in_place=False),
+    Arrangement(norms="scaled", in_place=False),
+    Arrangement(norms="kept", in_place=False),
+)
+"""The faster ones first."""
+
+
+def rearranged(
+    model: nn.Module, probe: Tensor, layout: torch.memory_format, arrangement: Arrangement = WHOLE
+) -> nn.Module:
+    """A frozen copy that should compute the same in fewer passes over memory."""
+    view = copied(model)
+    for module in list(view.modules()):
+        _rearrange_children(module, arrangement)
+    if arrangement.convolutions:
+        _replace_whole_map_convolutions(view, probe)
+        if not next(view.parameters(), torch.empty(0)).is_cuda:
+            _replace_input_convolution(view)
+    return view.to(memory_format=layout)
+
+
+@torch.no_grad()  # in a graph, the weights of scripted models would come out as results
+def copied(model: nn.Module) -> nn.Module:
+    """In evaluation mode, the weights frozen."""
+    # What it keeps of its last answers is in their graph, and has to be copied by itself.
+    memo: dict[int, Any] = {id(each): each.detach().clone() for each in _results(model)}
     try:
-        view = copy.deepcopy(model).eval()
+        view = copy.deepcopy(model, memo).eval()
     except Exception as problem:
         raise ValueError(f"the model cannot be copied ({first_line(problem)})") from None
     for parameter in view.parameters():
         parameter.requires_grad_(False)
-    for module in list(view.modules()):
-        _rearrange_children(module, folded)
-    _replace_whole_map_convolutions(view, probe)
-    if not next(view.parameters(), torch.empty(0)).is_cuda:
-        _replace_input_convolution(view)
-    return view.to(memory_format=layout)
+    return view
 
 
-def _rearrange_children(parent: nn.Module, folded: bool) -> None:
+def _results(model: nn.Module) -> Iterator[Tensor]:
+    """Tensors that some module keeps, and that were computed from weights or images."""
+    for module in model.modules():
+        for kept in vars(module).values():
+            values = kept.values() if isinstance(kept, dict) else kept if isinstance(kept, list | tuple) else (kept,)
+            yield from (each for each in values if isinstance(each, Tensor) and each.grad_fn is not None)
+
+
+def _rearrange_children(parent: nn.Module, arrangement: Arrangement) -> None:
     """Only what is surely the same by itself, or stands next to each other as if it ran so: the probe will tell."""
     before: nn.Module | None = None
     for name, child in list(parent.named_children()):
         if isinstance(child, Settling):
             setattr(parent, name, child.frozen())
         elif type(child) is nn.BatchNorm2d and not _has_hooks(child):
-            if folded and before is not None and _is_plain(before) and before.out_channels == child.num_features:
-                _fold(before, child)
-                setattr(parent, name, nn.Identity())
-            else:
-                setattr(parent, name, ScaleShift(child))
-        elif type(child) is nn.ReLU:
+            _rearrange_norm(parent, name, child, before, arrangement)
+        elif type(child) is nn.ReLU and arrangement.in_place:
             child.inplace = True
         before = getattr(parent, name)
+
+
+def _rearrange_norm(
+    parent: nn.Module, name: str, norm: nn.BatchNorm2d, before: nn.Module | None, arrangement: Arrangement
+) -> None:
+    scale_and_shift(norm)  # raises where the norm's answers depend on the batch
+    folded = arrangement.norms == "folded"
+    if folded and before is not None and _is_plain(before) and before.out_channels == norm.num_features:
+        _fold(before, norm)
+        setattr(parent, name, nn.Identity())
+    elif arrangement.norms != "kept":
+        setattr(parent, name, ScaleShift(norm))
 
 
 def _is_plain(module: nn.Module) -> TypeGuard[nn.Conv2d]:

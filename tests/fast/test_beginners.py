@@ -18,7 +18,7 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate import evaluate, predict, run_checks
 from robustcnn.fast.plain_view import PlainView
-from robustcnn.fast.view import FastView
+from robustcnn.fast.view import CoarseView, FastView
 
 THREAT = ThreatModel(norm="linf", eps=0.03)
 
@@ -86,9 +86,20 @@ def test_a_model_that_changes_its_images_does_not_change_the_data() -> None:
     data = data_of(model)
     before = data.images.clone()
     predict(model, data)
-    with pytest.warns(UserWarning, match="attacking the plain model"):
-        craft(FGSM(), model, data.images, data.labels, THREAT)
+    craft(FGSM(), model, data.images, data.labels, THREAT)
     assert torch.equal(data.images, before)
+
+
+def test_a_model_in_half_precision_is_searched_in_float32_and_believed_in_its_own() -> None:
+    torch.manual_seed(0)
+    model, images = NETWORKS["half"].make(), pictures()
+    view = prepare(model, images, predict(model, data_of(model)).argmax(1))
+    assert isinstance(view, CoarseView)
+    with torch.no_grad():
+        own = model(images.half()).float()
+    assert torch.equal(view.exact(images), own)
+    assert 0 < (view(images) - own).abs().max() < 0.01
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_a_network_for_grey_pictures_is_refused_in_one_line() -> None:

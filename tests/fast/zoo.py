@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 MOST = 150_000_000
 """Parameters; larger networks are built of the same blocks as smaller ones of their family."""
-SIZES = (64, 96, 128, 224, 256)
+SIZES = (64, 96, 128, 224, 240, 256)
 """Pixels a side: the smallest that a network takes."""
 TOO_LARGE = ("convnext_large", "regnet_y_128gf", "vit_l_16", "vit_l_32", "vit_h_14")
 _FAMILIES = """
@@ -58,6 +58,9 @@ def network(name: str, *, count: int = 6) -> tuple[nn.Module, Tensor]:
             except (RuntimeError, ValueError, AssertionError, TypeError, IndexError) as problem:
                 refusal = problem
                 continue
+        # What some keep between answers hangs on their weights, which so can be asked for gradients only once.
+        if any("cache" in name for module in model.modules() for name in vars(module)):
+            model.requires_grad_(False)
         return model, images
     raise refusal
 
