@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from robustcnn.certify.folding import folded
 from robustcnn.certify.graph import trace
 from robustcnn.certify.margins import margin_rows
 from robustcnn.certify.network import EXACT, Network
@@ -96,7 +97,7 @@ class Bounding:
     ) -> Tensor:
         kappa = 1 - ramp * (1 - self.objective.kappa)
         logits, network = self._network(model, images, weight, clean=kappa > 0)
-        proven = cross_entropy(-self.objective.margins(network, region, labels, ramp), labels)
+        proven = cross_entropy(-self.objective.margins(folded(network), region, labels, ramp), labels)
         return kappa * self.objective.errors(logits, labels) + (1 - kappa) * proven if kappa else proven
 
     def _network(self, model: nn.Module, images: Tensor, weight: float, *, clean: bool) -> tuple[Tensor, Network]:
