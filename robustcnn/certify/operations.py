@@ -124,8 +124,30 @@ class Affine(Operation):
         return flat(rows, 2) @ self.offset.expand(rows.shape[2:]).flatten()
 
 
+class Weighted(Affine):
+    """A linear map by a matrix or a kernel."""
+
+    weight: Tensor
+
+    @abstractmethod
+    def by(self, weight: Tensor, values: Tensor, offset: Tensor | None = None) -> Tensor:
+        """The map with another weight of its shape, and with a constant if there is one."""
+
+    def linear(self, *values: Tensor) -> Tensor:
+        return self.by(self.weight, values[0])
+
+    def magnitude(self, *values: Tensor) -> Tensor:
+        return self.by(self.weight.abs(), values[0])
+
+    def interval(self, boxes: Sequence[Box]) -> Box:
+        # Weights are halved, exactly, instead of the centre and the radius, which are larger.
+        (low, high), half = boxes[0], self.weight / 2
+        centre, radius = self.by(half, low + high, self.offset), self.by(half.abs(), high - low)
+        return Box(centre - radius, centre + radius)
+
+
 @dataclass(eq=False)
-class Convolution(Affine):
+class Convolution(Weighted):
     inputs: tuple[int, ...]
     weight: Tensor
     offset: Tensor | None
@@ -138,23 +160,18 @@ class Convolution(Affine):
         self.terms = self.weight[0].numel() + 2
         self.offset = None if self.offset is None else self.offset[:, None, None]
 
-    def linear(self, *values: Tensor) -> Tensor:
-        return self._convolve(values[0], self.weight)
-
-    def magnitude(self, *values: Tensor) -> Tensor:
-        return self._convolve(values[0], self.weight.abs())
+    def by(self, weight: Tensor, values: Tensor, offset: Tensor | None = None) -> Tensor:
+        bias = None if offset is None else offset.flatten().expand(len(weight))
+        return F.conv2d(values, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def adjoint(self, rows: Tensor, shapes: Sequence[torch.Size]) -> tuple[Tensor, ...]:
         size = (len(rows), *shapes[0])
         pulled: Tensor = conv2d_input(size, self.weight, rows, self.stride, self.padding, self.dilation, self.groups)
         return (pulled,)
 
-    def _convolve(self, values: Tensor, weight: Tensor) -> Tensor:
-        return F.conv2d(values, weight, None, self.stride, self.padding, self.dilation, self.groups)
-
 
 @dataclass(eq=False)
-class Dense(Affine):
+class Dense(Weighted):
     inputs: tuple[int, ...]
     weight: Tensor
     offset: Tensor | None
@@ -162,11 +179,9 @@ class Dense(Affine):
     def __post_init__(self) -> None:
         self.terms = self.weight.shape[1] + 2
 
-    def linear(self, *values: Tensor) -> Tensor:
-        return values[0] @ self.weight.T
-
-    def magnitude(self, *values: Tensor) -> Tensor:
-        return values[0] @ self.weight.abs().T
+    def by(self, weight: Tensor, values: Tensor, offset: Tensor | None = None) -> Tensor:
+        product = F.linear(values, weight)
+        return product if offset is None else product + offset
 
     def adjoint(self, rows: Tensor, shapes: Sequence[torch.Size]) -> tuple[Tensor, ...]:  # noqa: ARG002
         return (rows @ self.weight,)
