@@ -1,4 +1,4 @@
-"""A scaling becomes part of the layer before it: fewer passes over maps, for bounds that need no account of rounding."""
+"""Scalings become part of the layer before them: fewer passes over maps, where rounding is not accounted for."""
 
 from __future__ import annotations
 

@@ -141,9 +141,13 @@ class Weighted(Affine):
 
     def interval(self, boxes: Sequence[Box]) -> Box:
         # Weights are halved, exactly, instead of the centre and the radius, which are larger.
-        (low, high), half = boxes[0], self.weight / 2
-        centre, radius = self.by(half, low + high, self.offset), self.by(half.abs(), high - low)
+        low, high = boxes[0]
+        centre, radius = self.by(self.weight / 2, low + high, self.offset), self.radius(high - low)
         return Box(centre - radius, centre + radius)
+
+    def radius(self, widths: Tensor) -> Tensor:
+        """Of the output, from the widths of the input."""
+        return self.by((self.weight / 2).abs(), widths)
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from robustcnn.certify import activations
 from robustcnn.certify.activations import Largest, Line, Rectifier, Tanh
-from robustcnn.certify.operations import Affine, Box, Convolution, Dense, Scaling, Sum
+from robustcnn.certify.operations import Affine, Box, Convolution, Dense, Scaling, Sum, Weighted
 from robustcnn.core.norms import NORMS
 
 SEEDS = range(12)
@@ -52,8 +52,8 @@ def _level_rival(self: Largest, box: Box) -> Line:
     return Line(one, torch.zeros_like(one))
 
 
-def _signed(self: Affine, *values: Tensor) -> Tensor:
-    return self.linear(*values)
+def _signed(self: Weighted, widths: Tensor) -> Tensor:
+    return self.by(self.weight / 2, widths)
 
 
 def _no_bias(self: Affine, rows: Tensor) -> float:
@@ -75,8 +75,8 @@ MUTANTS: dict[str, tuple[type, str, Callable[..., object]]] = {
     "lower line steeper than the function": (Rectifier, "usual", _steep),
     "tanh above its chord everywhere": (Tanh, "lower", _chord_below),
     "no rival in a pooling window": (Largest, "upper", _level_rival),
-    "radius by the signed weights": (Convolution, "magnitude", _signed),
-    "radius of a dense layer by its signed weights": (Dense, "magnitude", _signed),
+    "radius by the signed weights": (Convolution, "radius", _signed),
+    "radius of a dense layer by its signed weights": (Dense, "radius", _signed),
     "a dense layer's bias left out": (Dense, "_constant", _no_bias),
     "negative scales that do not turn the box": (Scaling, "magnitude", _signed),
     "a shortcut that is not counted": (Sum, "adjoint", _half_a_sum),
