@@ -25,8 +25,8 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 65),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 76),
     ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 89),
-    ("Square", lambda queries: Square(queries=queries), "linf", 25),
-    ("Square", lambda queries: Square(queries=queries), "l2", 97),
+    ("Square", lambda queries: Square(queries=queries), "linf", 24),
+    ("Square", lambda queries: Square(queries=queries), "l2", 48),
 ]
 """An attack, its norm, and the most kernels; AutoPGD's include what it does at its start and at its checkpoints."""
 

@@ -113,7 +113,7 @@ def test_squares_windows_shrink_as_the_references() -> None:
 @pytest.mark.parametrize("side", [3, 5, 7])
 def test_squares_saddles_are_the_references(windows: Saddles, side: int) -> None:
     theirs = numbers()[f"square/l{windows.order}/saddle/{side}"]
-    ours = windows.saddle(side, theirs)
+    ours = windows.saddle(side)
     assert min((ours - theirs).abs().max(), (ours.T - theirs).abs().max()) < 1e-12
 
 
@@ -123,18 +123,18 @@ class Draws:
     def __init__(self, norm: str, monkeypatch: pytest.MonkeyPatch) -> None:
         known = known_of(f"square/{norm}/")
         self.places, self.colours, self.lying = known["places"].tolist(), known["colours"], known["lying"].tolist()
-        monkeypatch.setattr(saddles, "offsets", self.offsets)
+        monkeypatch.setattr(Saddles, "choices", lambda _, images, *__: self.choices(images))
         monkeypatch.setattr(saddles, "signs", self.signs)
 
-    def offsets(self, like: Tensor, _: int, __: object) -> tuple[Tensor, Tensor]:
-        down, across = self.places.pop(0), self.places.pop(0)
-        height, width = like.shape[2:]
-        return (torch.arange(height) - down)[None, :, None], (torch.arange(width) - across)[None, None]
+    def choices(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's place, the source's, a colour a channel, and how the saddle lies."""
+        tops, lefts = zip(*[(self.places.pop(0), self.places.pop(0)) for _ in range(2)], strict=True)
+        colours = self.signs((1, images.shape[1]), images, None) > 0
+        kinds = colours.long() + 2 * int(self.lying.pop(0))
+        return torch.tensor([tops]) * images.shape[3] + torch.tensor([lefts]), kinds
 
     def signs(self, shape: tuple[int, ...], _: Tensor, __: object) -> Tensor:
-        """A colour a channel, or how one saddle lies."""
-        if shape == (1, 1, 1):
-            return torch.tensor([1.0 if self.lying.pop(0) else -1.0])
+        """A colour a channel, or how the saddles of the start lie."""
         if len(shape) == 6:
             tiles = [self.lying.pop(0) for _ in range(25)]
             return torch.tensor(tiles).double().reshape(shape) * 2 - 1

@@ -100,7 +100,7 @@ def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:
 @pytest.mark.parametrize("windows", [L2.windows, L1.windows], ids=["l2", "l1"])
 def test_both_halves_of_a_saddle_weigh_the_same(windows: Saddles) -> None:
     for side in (3, 4, 5, 7):
-        upper, lower = windows.saddle(side, GREY).split([side // 2, side - side // 2])
+        upper, lower = windows.saddle(side).split([side // 2, side - side // 2])
         halves = windows._mass(upper, (0, 1)), windows._mass(lower, (0, 1))
         torch.testing.assert_close(halves[0], halves[1])
         assert float(sum(halves)) == pytest.approx(1)

@@ -212,10 +212,10 @@ NORMS = [
     Mutant(
         "Square's spare mass is dropped",
         "core/norms/saddles.py",
-        "mass = self._mass(delta * (target | source), (2, 3)) + spare",
-        "mass = self._mass(delta * (target | source), (2, 3))",
+        ".sum(0).add_(spare, alpha=1 / channels)",
+        ".sum(0)",
     ),
-    Mutant("the old window's mass is not moved", "core/norms/saddles.py", "delta * ~source)", "delta)"),
+    Mutant("the old window's mass is not moved", "core/norms/saddles.py", ".scatter_(2, source, 0)", ""),
     Mutant(
         "a saddle's halves weigh differently",
         "core/norms/saddles.py",
@@ -225,8 +225,8 @@ NORMS = [
     Mutant(
         "saddles never lie",
         "core/norms/saddles.py",
-        "torch.where(lying, pattern[columns, rows], pattern[rows, columns])",
-        "pattern[rows, columns]",
+        "-standing.T, standing.T",
+        "-standing, standing",
     ),
     Mutant("l1 steps into the bounds", "core/threat.py", "if current is not None and self.sparse:", "if False:"),
     Mutant(

@@ -19,14 +19,11 @@ def per_example(values: Tensor, images: Tensor) -> Tensor:
 
 
 def pick(weight: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """`yes` for the examples whose weight (N,) is 1, `no` where it is 0; both finite."""
+    """`yes` for the examples whose weight (N,) is 1 or true, `no` where it is 0 or false; both finite."""
+    if weight.dtype == torch.bool and no.device.type not in SEARCHED:
+        return torch.where(per_example(weight, no), yes, no)
     # On a CPU ten times as fast as torch.where; the ends of an interpolation are exact.
     return torch.lerp(no, yes, per_example(weight.to(no.dtype), no))
-
-
-def choose(chosen: Tensor, yes: Tensor, no: Tensor) -> Tensor:
-    """`yes` for the examples that are chosen (N, 1, ...), `no` for the others; both finite."""
-    return pick(chosen.flatten(), yes, no) if no.device.type in SEARCHED else torch.where(chosen, yes, no)
 
 
 def length_of(change: Tensor, order: float) -> Tensor:

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.norms.batched import (
-    choose,
     column,
     dot,
     draw,
     dual_length,
     length_of,
     per_example,
+    pick,
     size_and_room,
     sum_of,
 )
@@ -49,7 +49,7 @@ class L1(Norm):
             inside, kept = per_example(reached, size) <= radius, _soft(size, room, shrinkage)
         # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
         nearest = torch.nextafter(kept.copysign_(change).add_(origin), origin)
-        return choose(inside, images, nearest).clamp_(*bounds)
+        return pick(inside.flatten(), images, nearest).clamp_(*bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:
         flat = gradient.flatten(1)
