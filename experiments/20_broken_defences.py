@@ -71,7 +71,7 @@ def _row(name: str, make: Make, test: ResidentDataset, field: Field, count: int)
     spent = time.process_time() - start
     verdict = max((each.verdict for each in findings if each.tested), key=VERDICTS.index)
     said = next((each.says for each in findings if each.check == "points too good"), "")
-    leaves, hidden = re.search(r"leave (\d+) of (\d+)", said), re.search(r"is ([\d.]+) points (\[.*?\])", said)
+    leaves, hidden = re.search(r"left (\d+) of (\d+) standing", said), re.search(r"is ([\d.]+) points (\[.*?\])", said)
     found = ""
     if leaves and not name.startswith("healthy"):
         sample = test.subset(test.rows(count, generator=seeded(0))[: int(leaves[2])])

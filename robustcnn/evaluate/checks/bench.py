@@ -20,7 +20,9 @@ from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.standings import Evidence
 
 SURELY = 8
-"""Times as many draws, where a rival's success is to be confirmed."""
+"""Times as many draws, where a rival's success is to be confirmed ..."""
+LONGER = 4
+"""... and times as many again where these do not settle it."""
 STEPS = 20
 """Of the plain white-box attack."""
 TRIED = 64
@@ -167,19 +169,29 @@ class Bench:
 
     def _surely(self, found: Tensor, rows: Tensor) -> Tensor:
         """Of a model that draws numbers, and is wrong now and then: what falls in many draws, and did not before."""
-        many = replace(self, draws=SURELY * self.draws)
-        shown = self._shown(found, rows)
-        looks = torch.stack([predict(self.model, shown) for _ in range(many.draws)])
-        fell = surely_wrong(looks, shown.labels)
+        many = SURELY * self.draws
+        fell, close = self._looked_at(found, rows, many)
+        fell[close] = self._looked_at(found[close], rows[close], LONGER * many)[0]
         before = self.attacked[(self.right[:, None] == rows[fell]).nonzero()[:, 0]]
-        fell[fell.clone()] = many.judge(before, rows[fell])
+        fell[fell.clone()] = replace(self, draws=LONGER * many).judge(before, rows[fell])
         return fell
+
+    def _looked_at(self, found: Tensor, rows: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+        """Which are surely wrong in the mean of so many draws, and which wrong, but not surely."""
+        shown = self._shown(found, rows)
+        looks = torch.stack([predict(self.model, shown) for _ in range(draws)])
+        surely = surely_wrong(looks, shown.labels)
+        return surely, ~surely & ~is_right(looks.mean(0), shown.labels)
 
     def standing(self, attack: Attack, rows: Tensor, *, threat: ThreatModel | None = None) -> Share:
         """How many of these rows another attack, or one in another ball, leaves standing."""
+        return Share.of(int(self.left_by(attack, rows, threat=threat).sum()), len(rows))
+
+    def left_by(self, attack: Attack, rows: Tensor, *, threat: ThreatModel | None = None) -> Tensor:
+        """Which of these rows those are."""
         threat = threat or self.threat
         found = self._attack(attack, self.data.subset(rows), self.view, threat)
-        return Share.of(int(self._judge(found, rows, threat).sum()), len(rows))
+        return self._judge(found, rows, threat)
 
     def margins(self, images: Tensor, label: Tensor) -> Tensor:
         """Of pictures of one label: above 0 where the model is wrong."""

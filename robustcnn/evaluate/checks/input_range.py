@@ -6,6 +6,7 @@ from torch import nn
 
 from robustcnn.attacks.black_box import black_box_in
 from robustcnn.core.results import Finding, Share
+from robustcnn.core.runtime import out_of_memory
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import finding
 from robustcnn.evaluate.predict import predict
@@ -22,9 +23,9 @@ def unnormalised(model: nn.Module, data: ResidentDataset) -> tuple[Finding, ...]
         return ()
     plain = _accuracy(model, data)
     tried = [(data.spec.mean, data.spec.std), HALF, *([IMAGENET] if data.spec.channels == 3 else [])]
-    shares = {each: _accuracy(Normalised(model, *each), data) for each in tried if min(each[1]) > 0}
-    best = max(shares, key=lambda each: shares[each].hits)
-    if shares[best].low <= plain.high:
+    shares = {each: found for each in tried if min(each[1]) > 0 and (found := _normalised(model, data, each))}
+    best = max(shares, key=lambda each: shares[each].hits, default=None)
+    if best is None or shares[best].low <= plain.high:
         return ()
     mean, std = (" ".join(f"{value:.3g}" for value in values) for values in best)
     return (
@@ -37,6 +38,15 @@ def unnormalised(model: nn.Module, data: ResidentDataset) -> tuple[Finding, ...]
             f"or say --mean {mean} --std {std}",
         ),
     )
+
+
+def _normalised(model: nn.Module, data: ResidentDataset, statistics: Statistics) -> Share | None:
+    try:
+        return _accuracy(Normalised(model, *statistics), data)
+    except Exception as problem:  # of any kind: a model that takes pixels alone may say so in many ways
+        if out_of_memory(problem):
+            raise
+        return None
 
 
 def _accuracy(model: nn.Module, data: ResidentDataset) -> Share:

@@ -37,3 +37,15 @@ def test_a_model_for_pixels_and_one_that_is_wrapped_are_not() -> None:
     digits = load("digits")
     assert unnormalised(Nearest(digits.train, 0.0, 1.0), digits.test) == ()
     assert unnormalised(Normalised(Nearest(digits.train, 0.5, 0.5), (0.5,), (0.5,)), digits.test) == ()
+
+
+class Table(nn.Module):
+    """Looks pixels up, and has no place for what is none."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        levels = torch.linspace(0, 1, 6)[(5 * images).round().long()]
+        return levels.flatten(1)[:, :10]
+
+
+def test_a_model_that_refuses_what_is_no_pixel_is_not_asked_for_more() -> None:
+    assert unnormalised(Table(), load("digits").test) == ()
