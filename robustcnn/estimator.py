@@ -68,7 +68,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
     class_weight : None, `balanced`, or a dict from class to weight; multiplied with `sample_weight`, and both together
         scaled to a mean of 1 over the examples.
     device : `auto`, `cpu` or `cuda`; the fitted model itself is kept on the CPU.
-    precision : of the training, `fp32` or `bf16`; answers are always in full precision.
+    precision : of the training, `fp32`, `bf16` or `fp16`; answers are always in full precision.
     random_state : seed of everything that is drawn.
     warm_start : go on with the weights of the last fit, of the same classes.
     verbose : print a line an epoch when above 0.

@@ -39,7 +39,7 @@ def one_thread() -> Iterator[None]:
 def with_bf16() -> Iterator[None]:
     """What is tested in bf16 is tested in bf16, also on a processor that would be better off without."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runtime, "_has_bf16", lambda _: True)
+        patch.setattr(runtime, "_has", lambda *_: True)
         yield
 
 

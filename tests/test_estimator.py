@@ -365,7 +365,7 @@ def test_the_epoch_table_is_printed_only_when_asked_for(capsys: pytest.CaptureFi
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"objective": "trade"}, "unknown objective 'trade' .did you mean 'trades'"),
         ({"objective": "fast", "eps": 8.0}, r"eps must lie in .0, 1. for linf, got 8 .did you mean 8 / 255"),
-        ({"precision": "fp16"}, "precision must be one of fp32, bf16"),
+        ({"precision": "fp8"}, "precision must be one of fp32, bf16, fp16"),
         ({"image_shape": (10, 10)}, r"image_shape must be .* got \(10, 10\) for images of \(1, 12, 12\)"),
         ({"single_logit": True}, "single_logit needs exactly two classes, got 3"),
         ({"class_weight": "even"}, "class_weight"),

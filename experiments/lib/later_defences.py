@@ -1,4 +1,4 @@
-"""Defences of a third round, made up after the checklist's rivals and after those that were held out: combinations mostly."""
+"""Defences of a third round, made up after the checklist's rivals and those that were held out: combinations mostly."""
 
 from __future__ import annotations
 

@@ -16,7 +16,11 @@ from torch import nn
 
 T = TypeVar("T")
 DeviceName = Literal["auto", "cpu", "cuda"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+WideRange = Literal["fp32", "bf16"]
+"""Without fp16, whose small gradients vanish unless losses are multiplied."""
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The two kinds of 16 bits: the first with the range of float32, the second with a finer grid."""
 
 
 def pick_device(name: DeviceName | str = "auto") -> torch.device:
@@ -43,20 +47,21 @@ def use_threads(threads: int | None) -> None:
 
 
 def usable(precision: Precision, device: torch.device) -> Precision:
-    """`precision`, or fp32 where bf16 is not in the hardware, which would work it out several times slower."""
-    return precision if precision == "fp32" or _has_bf16(device.type) else "fp32"
+    """`precision`, or fp32 where it is not in the hardware, which would work it out several times slower."""
+    return precision if precision == "fp32" or _has(precision, device.type) else "fp32"
 
 
 @cache
-def _has_bf16(kind: str) -> bool:
-    """Whether this processor or GPU has; if not, its user is told, once."""
+def _has(precision: Precision, kind: str) -> bool:
+    """Whether this processor or GPU has instructions for it; if not, its user is told, once."""
     if kind == "cuda":
-        found = bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        found = precision == "fp16" or bool(torch.cuda.is_bf16_supported(including_emulation=False))
     else:
-        found = kind != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        found = kind != "cpu" or bool(getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")())
     if not found:
-        where = "GPU" if kind == "cuda" else "processor"
-        warnings.warn(f"bf16: this {where} has no instructions for it; working in fp32 instead", stacklevel=3)
+        where, other = ("GPU", " (try fp16, which it has)") if kind == "cuda" else ("processor", "")
+        said = f"{precision}: this {where} has no instructions for it; working in fp32 instead{other}"
+        warnings.warn(said, stacklevel=3)
     return found
 
 
@@ -78,10 +83,9 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
-    """Mixed precision inside the block when `precision` is bf16; nothing at all when it is fp32."""
-    if usable(precision, device) == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    """Mixed precision inside the block when `precision` is bf16 or fp16; nothing at all when it is fp32."""
+    usual = usable(precision, device)
+    return nullcontext() if usual == "fp32" else torch.autocast(device.type, dtype=HALVES[usual])
 
 
 @contextmanager

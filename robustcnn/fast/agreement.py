@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from robustcnn.core.runtime import first_line, seeded
 from robustcnn.fast.plain_view import PlainView, logits_of, own_precision
 
-TOLERANCE = {"fp32": (1e-5, 1e-5), "short": (1e-3, 0.1), "bf16": (0.3, 0.5)}
-"""Largest relative errors of logits and of input gradients on the probe batch; bf16 only proposes and may be coarse.
+TOLERANCE = {"fp32": (1e-5, 1e-5), "short": (1e-3, 0.1), "bf16": (0.3, 0.5), "fp16": (0.3, 0.5)}
+"""Largest relative errors of logits and of input gradients on the probe batch; 16 bits only propose and may be coarse.
 
 Rounding may carry a few ReLUs over their kinks, which moves gradients, on the short way in float32.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeGuard
 
 import torch
@@ -168,15 +169,15 @@ def _replace_input_convolution(view: nn.Module) -> None:
                 return
 
 
-def in_bf16(view: nn.Module) -> nn.Module:
-    """A copy whose layers compute in bfloat16; what happens to the pixels before the first of them stays in float32."""
+def in_half(view: nn.Module, kind: torch.dtype) -> nn.Module:
+    """A copy whose layers compute in 16 bits; what happens to the pixels before the first of them stays in float32."""
     half = copy.deepcopy(view)
     for module in half.modules():
         if not list(module.children()) and list(module.state_dict()):
-            module.to(torch.bfloat16)
-            module.register_forward_pre_hook(_cast)
+            module.to(kind)
+            module.register_forward_pre_hook(partial(_cast, kind))
     return half
 
 
-def _cast(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return tuple(each.to(torch.bfloat16) for each in inputs)
+def _cast(kind: torch.dtype, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.to(kind) for each in inputs)

@@ -11,7 +11,7 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from robustcnn.core.runtime import Precision, evaluating, first_line, out_of_memory, usable
+from robustcnn.core.runtime import HALVES, Precision, evaluating, first_line, out_of_memory, usable
 from robustcnn.fast.agreement import LAYOUTS, Look, Showing, answers, check, roughened, writes_into
 from robustcnn.fast.plain_view import PlainView, View, beneath, own_precision
 from robustcnn.fast.rearranged import (
@@ -20,13 +20,12 @@ from robustcnn.fast.rearranged import (
     WHOLE,
     Arrangement,
     copied,
-    in_bf16,
+    in_half,
     rearranged,
     shorten_convolutions,
 )
 
 PLAINLY = "attacking the plain model, which is slower"
-HALVES = (torch.float16, torch.bfloat16)
 
 
 class FastView(View):
@@ -153,7 +152,7 @@ def fast_view(
             coarse = _coarse(model, plain, probe, showing, precision)
         if steady and not compiled and not probe.is_cuda:
             _shorten(model, plain, probe, showing)
-    if own_precision(model) in HALVES:
+    if own_precision(model) in HALVES.values():
         # Rounds otherwise than float32, which therefore only proposes.
         return CoarseView(coarse or plain, PlainView(model), origin=model, showing=showing, compiled=compiled)
     if coarse is None:
@@ -205,7 +204,7 @@ def _coarse(
     model: nn.Module, plain: nn.Module, probe: Tensor, showing: Showing, precision: Precision
 ) -> nn.Module | None:
     try:
-        coarse = in_bf16(plain)
+        coarse = in_half(plain, HALVES[precision])
         check(model, coarse, probe, precision, showing)
     except Exception as problem:
         warnings.warn(f"attacking in float32, which is slower: {first_line(problem)}", stacklevel=3)

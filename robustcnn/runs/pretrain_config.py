@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from robustcnn.core.folders import RUNS
-from robustcnn.core.runtime import DeviceName, Precision, check_threads
+from robustcnn.core.runtime import DeviceName, WideRange, check_threads
 from robustcnn.data.registry import DataConfig
 from robustcnn.models.dcgan import DcganConfig
 from robustcnn.runs.folder import Kind, check
@@ -30,7 +30,7 @@ class PretrainConfig:
     when not given."""
     device: DeviceName = "auto"
     """`auto` takes a GPU when there is one."""
-    precision: Precision = "fp32"
+    precision: WideRange = "fp32"
     """`bf16` is mixed precision: faster, slightly different numbers."""
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""

@@ -37,7 +37,7 @@ class TrainConfig:
     device: DeviceName = "auto"
     """`auto` takes a GPU when there is one."""
     precision: Precision = "fp32"
-    """`bf16` is mixed precision: faster, slightly different numbers."""
+    """`bf16` is mixed precision: faster, slightly different numbers; `fp16`, its loss scaled, for GPUs without it."""
     compile: bool = False
     """Compile the model first: a minute or so of waiting, then faster steps."""
     threads: int | None = None

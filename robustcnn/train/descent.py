@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.rows import Draws, Rows
-from robustcnn.core.runtime import Precision, autocast, halving
+from robustcnn.core.runtime import Precision, autocast, halving, usable
 from robustcnn.models import PixelModel
 from robustcnn.train.objectives.standard import Loss, Scorer
 from robustcnn.train.optimisation.awp import perturbed_weights
+from robustcnn.train.optimisation.loss_scale import LossScale
 from robustcnn.train.optimisation.penalties import Penalties
 from robustcnn.train.settings import FitConfig
 from robustcnn.train.shared_model import SharedModel
@@ -48,6 +49,7 @@ class Descent:
     ) -> None:
         self.model, self.forward, self.config, self.precision, self.ranks = model, forward, config, precision, ranks
         self.largest = sys.maxsize
+        self.scale = LossScale(works=usable(precision, next(model.parameters()).device) == "fp16")
         self.penalties = Penalties.of(l1=config.l1, l2=config.l2, examples=examples)
         self.whole_batch = bool(getattr(config.objective, "whole_batch", False))
         self.shared = SharedModel(model, ranks, sync_norm=config.sync_norm, accumulate=config.accumulate)
@@ -102,14 +104,15 @@ class Descent:
         def slope(weights: list[Tensor]) -> Sequence[Tensor]:
             sums: tuple[Tensor, ...] = ()
             for loss in self._losses(parts, generator):
-                found = torch.autograd.grad(loss, weights)
+                found = torch.autograd.grad(self.scale.up(loss), weights)
                 sums = torch._foreach_add(sums, found) if sums else found
             self.ranks.add_up(sums)
-            return sums
+            return self.scale.direction(sums)
 
         awp = self.config.awp
         with perturbed_weights(self.model, slope, gamma=awp) if awp else nullcontext():
             value = self._backward(parts, generator)
+        self.scale.down(self.model.parameters())
         self.penalties.add_gradients(self.model)
         if self.config.clip is not None:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
@@ -160,7 +163,7 @@ class Descent:
         """Gradients and loss of the whole batch."""
         value = torch.zeros((), device=parts[0].labels.device)
         for loss in self._losses(parts, generator):
-            loss.backward()
+            self.scale.up(loss).backward()
             value = value + loss.detach()
         self.shared.add_up([value])
         return value

@@ -83,10 +83,10 @@ class LateReader:
         self._unread.clear()
 
 
-def check_precision(precision: str) -> None:
+def check_precision(precision: str, allowed: tuple[str, ...] = get_args(Precision)) -> None:
     """Refuse one that there is not."""
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+    if precision not in allowed:
+        raise ValueError(f"precision must be one of {', '.join(allowed)}, got {precision!r}")
 
 
 def check_shares(examples: int, batch_size: int | str, ranks: Ranks) -> None:

@@ -27,6 +27,7 @@ class Journal:
         """Make the state after the last epoch the one to resume from."""
         training, number = self.training, len(self.training.history)
         tensors = {f"optimizer.{name}": tensor for name, tensor in training.optimizer.state().items()}
+        tensors |= {f"scale.{name}": tensor for name, tensor in training.descent.scale.state().items()}
         if training.averaged is not None:
             tensors |= {f"model.{name}": tensor for name, tensor in training.model.state_dict().items()}
         state = write_tensors(self.folder / numbered("training", number), tensors)
@@ -54,6 +55,7 @@ class Journal:
         device = training.train.device
         last, state = ({name: tensor.to(device) for name, tensor in each.items()} for each in (last, state))
         training.optimizer.load_state(_under("optimizer.", state))
+        training.descent.scale.load_state(_under("scale.", state))
         training.model.load_state_dict(_under("model.", state) if training.averaged is not None else last)
         if training.averaged is not None:
             training.averaged.tensors = last

@@ -190,7 +190,9 @@ class Training:
         self.frozen.hold()
         for step, batch in enumerate(self._batches(epoch, generator), start=first):
             loss = self.descent(scorer, *batch, generator, progress=step / self.total_steps)
-            rate = self.optimizer.step(step)
+            rate = self.optimizer.step(step, moves=not self.descent.scale.overflowed)
+            if self.descent.scale.is_spent:
+                self.ranks.fail(_diverged(math.inf, "gradient", step + 1, epoch, rate))
             if self.averaged is not None:
                 self.averaged.update(step)
             losses.add(loss[None])

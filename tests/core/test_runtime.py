@@ -10,21 +10,21 @@ import pytest
 import torch
 
 from robustcnn.core import runtime
-from robustcnn.core.runtime import _has_bf16, autocast, exact_float32, float32_is_kept, usable
+from robustcnn.core.runtime import _has, autocast, exact_float32, float32_is_kept, usable
 
 CPU = torch.device("cpu")
 
 
 def test_bf16_is_left_out_with_one_word_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
-    _has_bf16.cache_clear()
-    monkeypatch.setattr(runtime, "_has_bf16", _has_bf16)
+    _has.cache_clear()
+    monkeypatch.setattr(runtime, "_has", _has)
     with pytest.warns(UserWarning, match="this processor has no instructions for it; working in fp32 instead"):
         assert usable("bf16", CPU) == "fp32"
     # A second warning would be an error here.
     with autocast(CPU, "bf16"):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
-    _has_bf16.cache_clear()
+    _has.cache_clear()
 
 
 def test_bf16_is_used_where_there_are_instructions_for_it() -> None:
@@ -58,12 +58,12 @@ print(before, faults())
 
 
 def test_bf16_is_left_out_on_a_gpu_that_only_emulates_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_has_bf16", _has_bf16)
+    monkeypatch.setattr(runtime, "_has", _has)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    _has_bf16.cache_clear()
+    _has.cache_clear()
     with pytest.warns(UserWarning, match="this GPU has no instructions for it; working in fp32 instead"):
         assert usable("bf16", torch.device("cuda")) == "fp32"
-    _has_bf16.cache_clear()
+    _has.cache_clear()
 
 
 @pytest.mark.parametrize("precision", ["medium", "high", "highest"])

@@ -174,8 +174,8 @@ def test_the_best_epoch_is_judged_by_the_weighted_loss_too() -> None:
 
 def test_an_unknown_precision_is_refused() -> None:
     train, validation = parts()
-    with pytest.raises(ValueError, match="precision must be one of fp32, bf16, got 'fp16'"):
-        next(fit(fresh(train), train, validation, precision="fp16"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16, fp16, got 'fp8'"):
+        next(fit(fresh(train), train, validation, precision="fp8"))  # type: ignore[arg-type]
 
 
 def test_averaged_weights_follow_the_published_recursion() -> None:

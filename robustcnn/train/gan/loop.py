@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from robustcnn.core.ranks import ALONE, Ranks
-from robustcnn.core.runtime import Precision
+from robustcnn.core.runtime import WideRange
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
 from robustcnn.models.dcgan import Generator
@@ -27,7 +27,7 @@ def pretrain(
     folder: Path | None = None,
     resume: bool = False,
     features: Features | None = None,
-    precision: Precision = "fp32",
+    precision: WideRange = "fp32",
     progress: bool = True,
     ranks: Ranks = ALONE,
 ) -> Iterator[GanMetrics]:

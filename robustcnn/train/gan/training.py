@@ -8,13 +8,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.rows import Rows
-from robustcnn.core.runtime import Precision, autocast, derived_seed, frozen_weights, seeded
+from robustcnn.core.runtime import WideRange, autocast, derived_seed, frozen_weights, seeded
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.models import PixelModel
 from robustcnn.models.dcgan import Generator
@@ -49,12 +50,12 @@ class GanTraining:
         config: GanConfig,
         *,
         features: Features | None = None,
-        precision: Precision = "fp32",
+        precision: WideRange = "fp32",
         progress: bool = True,
         ranks: Ranks = ALONE,
     ) -> None:
         _check(generator, discriminator, data)
-        check_precision(precision)
+        check_precision(precision, get_args(WideRange))
         for net in (generator, discriminator):
             net.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator = generator, discriminator

@@ -136,18 +136,22 @@ class Optimizer:
             nesterov = config.name == "nesterov"
             self.torch = torch.optim.SGD(groups, lr=1.0, momentum=config.momentum, nesterov=nesterov, fused=True)
 
-    def step(self, number: int) -> float:
-        """Take step `number` (counted from 0) and clear the gradients; gives its learning rate."""
+    def step(self, number: int, *, moves: bool = True) -> float:
+        """Take step `number` (counted from 0) and clear the gradients; gives its learning rate.
+
+        Where it `moves` nothing, the gradients are only cleared.
+        """
         # The first step uses the schedule's start and the last one exactly its end.
         progress = number / max(1, self.total_steps - 1)
         rate, momentum = self.config.lr_at(progress), self.config.momentum_at(progress)
         for group, weights, factor in zip(self.torch.param_groups, self.weights, self.factors, strict=True):
             group["lr"] = factor * rate
             group.update({"betas": (momentum, 0.999)} if "betas" in group else {"momentum": momentum})
-            if weights and self.config.decay:
+            if weights and self.config.decay and moves:
                 with torch.no_grad():
                     torch._foreach_mul_(weights, 1 - factor * rate * self.config.decay)
-        self.torch.step()
+        if moves:
+            self.torch.step()
         self.torch.zero_grad(set_to_none=True)
         return rate
 
