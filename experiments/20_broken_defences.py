@@ -1,8 +1,8 @@
 """Does the checklist fail where a defence only hides how weak a network is, and stay quiet where nothing is wrong?
 
-Broken defences round one small network, others of kinds that the checklist was not built on, and healthy networks of
-five architectures, trained in three ways on three data sets: the verdict, what the checklist itself says is hidden, and
-what an attack that knows the defence finds on the same examples. An interrupted run goes on (--networks keeps all).
+Broken defences round one small network, others of kinds that the checklist was not built on, combinations made up later
+still, and healthy networks: the verdict, what the checklist itself says is hidden, and what an attack that knows the
+defence finds on the same examples. An interrupted run goes on (--networks keeps all).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import torch
 from lib.broken_defences import defended, knowing
 from lib.healthy_models import FIELDS, KINDS, Field, healthy
 from lib.held_out_defences import held_out
+from lib.later_defences import later
 from lib.opening import options, read, say_machine, table_head, table_row
 from torch import nn
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--networks", type=Path, default=Path("mlruns/healthy"), help="folder of the networks")
     parser.add_argument("--count", type=int, default=200, help="examples of each")
-    parser.add_argument("--only", default="", help="broken, held out or healthy, or parts of names with commas between")
+    parser.add_argument("--only", default="", help="parts of names with commas between, as broken or healthy")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no other row is begun")
     parser.add_argument("--first", type=int, default=0, help="so many defences, and networks, alone; 0 for all")
     args = read(parser, networks=Path("mlruns/healthy-quick"), count=12, first=1)
@@ -54,7 +55,7 @@ def _models(args: object, fields: tuple[Field, ...]) -> object:
     few = args.first or None
     train, validation, test = fields[0].parts()
     plain = healthy(fields[0], "smallcnn", 0.25, "plain", args.networks)
-    for kind, made in {"broken": defended, "held out": held_out}.items():
+    for kind, made in {"broken": defended, "held out": held_out, "third round": later}.items():
         for name, make in list(made(plain, train, validation, args.networks).items())[:few]:
             yield f"{kind}: {name}", make, test, fields[0]
     for field in fields:
@@ -108,7 +109,7 @@ class _Rows:
     def summary(self) -> str:
         counts = {
             f"{kind} {verdict}": sum(row[0].startswith(kind) and row[1] == verdict for row in self.shown)
-            for kind in ("broken", "held out", "healthy")
+            for kind in ("broken", "held out", "third round", "healthy")
             for verdict in VERDICTS
         }
         told = ", ".join(f"{name}: {count}" for name, count in counts.items())

@@ -286,11 +286,15 @@ def knowing(model: nn.Module, data: ResidentDataset, threat: ThreatModel) -> int
     images, labels = as_pixels(data.images), data.labels
     standing = _right(model, images, labels)
     push, long = PGD(steps=40, loss="margin"), APGD(steps=50, loss="margin", targets=9)
+    settled = (
+        [] if _repeats(model, images[:8]) else [(push, Meant(model)), (APGD(steps=40, loss="margin"), Meant(model))]
+    )
     tries: list[tuple[Attack, nn.Module]] = [
         *((attack, view) for view in _views(model, images[:1]) for attack in (push, PGD(steps=40, loss="odds"))),
         (APGD(steps=50), model),
         (long, model),
         (PGD(steps=20, eot=10, loss="margin"), model),
+        *settled,
         (Square(queries=3000), model),
     ]
     for attack, view in tries:
@@ -311,7 +315,25 @@ def _views(model: nn.Module, images: Tensor) -> list[nn.Module]:
     return [net, Wrapped(net, before=lambda images: images + (before(images) - images).detach())]
 
 
+class Meant(nn.Module):
+    """The mean of twenty draws that are the same at every look."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        with global_seed(1):
+            return torch.stack([self.model(images) for _ in range(20)]).mean(0)
+
+
+@torch.no_grad()
+def _repeats(model: nn.Module, images: Tensor) -> bool:
+    return bool(torch.equal(model(images), model(images)))
+
+
 @torch.no_grad()
 def _right(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """In the mean of five looks, for those that draw numbers."""
-    return torch.stack([model(images) for _ in range(5)]).mean(0).argmax(1) == labels
+    """In the mean of forty looks, for those that draw numbers."""
+    looks = 1 if _repeats(model, images[:8]) else 40
+    return torch.stack([model(images) for _ in range(looks)]).mean(0).argmax(1) == labels
