@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustcnn.attacks.base import Guarded, is_fooled
+from robustcnn.attacks.base import Guarded, input_gradient, is_fooled
 from robustcnn.attacks.bisection import Smallest
 from robustcnn.attacks.carlini import CarliniWagner
 from robustcnn.attacks.closest import Closest
@@ -17,6 +17,7 @@ from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import FGSM, PGD
 from robustcnn.attacks.minimal import DDN, FMN
+from robustcnn.core.losses import margin
 from robustcnn.core.norms import NormName
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
@@ -121,6 +122,20 @@ def test_bisection_finds_the_least_eps_of_the_attack_to_its_resolution(trained: 
     first = 0.4 * fooled.long().argmax(0) / 64
     assert monotone.sum() > 8
     torch.testing.assert_close(found[monotone], first[monotone], atol=1e-5, rtol=0)
+
+
+def test_fmn_looks_no_farther_than_its_best_find(centred: tuple[Linear, Tensor]) -> None:
+    model, images = centred
+    labels, threat = model(images).argmax(1), unlimited("l2")
+    near = FMN(steps=30)(model, images, labels, threat)
+    closest = Closest(model, images, labels, threat)
+    closest.offer(near, model(near))
+    look = input_gradient(model, near, lambda logits, part: margin(logits, labels[part]))
+    far = torch.full_like(closest.distance, 10.0)
+    radius = FMN()._radius(0, far, torch.ones_like(labels, dtype=torch.bool), closest, near, look)
+    assert torch.equal(radius, closest.distance)
+    missed = FMN()._radius(0, far, torch.zeros_like(labels, dtype=torch.bool), closest, near, look)
+    torch.testing.assert_close(missed, far * 1.05)
 
 
 def test_only_what_the_exact_model_confirms_is_kept(trained: Trained) -> None:

@@ -18,7 +18,7 @@ from robustcnn.core.results import RobustnessReport
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import BrokenBy, Judged, Plan, evaluate, judge
-from robustcnn.evaluate.judging import as_bytes
+from robustcnn.evaluate.judging import as_bytes, attempt
 
 
 @pytest.fixture
@@ -153,6 +153,17 @@ def test_bytes_that_cannot_be_in_the_ball_do_not_count() -> None:
     originals = torch.full((1, 1, 2, 2), 100.5 / 255)
     _, inside = as_bytes(originals + 0.1 / 255, originals, ThreatModel(eps=0.2 / 255))
     assert not inside.any()
+
+
+def test_a_success_whose_bytes_leave_the_ball_is_none_as_bytes(data: ResidentDataset) -> None:
+    class Wrong(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            return torch.tensor([0.0, 1.0]).expand(len(images), 2) + 0 * images.flatten(1)[:, :2]
+
+    between = replace(data, images=torch.full(data.images.shape, 100.5 / 255), labels=torch.zeros_like(data.labels))
+    for eps, kept in ((0.2 / 255, False), (2 / 255, True)):
+        tries = attempt(adding(0.1 / 255), Wrong(), Wrong(), between, ThreatModel(eps=eps), seed=0)
+        assert tries.kept.tolist() == [kept] * len(data)
 
 
 def test_an_answer_that_is_no_number_is_a_success(data: ResidentDataset) -> None:

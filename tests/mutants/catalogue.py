@@ -431,8 +431,8 @@ DATA = [
     Mutant(
         "the fingerprint forgets the labels",
         "data/resident.py",
-        "for tensor in (self.images, self.labels):",
-        "for tensor in (self.images,):",
+        "in_memory(self.images)), self.labels, *weights):",
+        "in_memory(self.images)), *weights):",
     ),
 ]
 
