@@ -22,7 +22,7 @@ from lib.swift_nets import FOLDER, NETS, Passes, chosen, examples, network
 from torch import nn
 
 from robustcnn.attacks import AutoAttack, Swift
-from robustcnn.attacks.craft import craft, prepare
+from robustcnn.attacks.craft import prepare
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -40,11 +40,12 @@ def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: s
     with Passes(view) as passes, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = time.process_time()
-        found = craft(ATTACKS[name], view, images, labels, threat, generator=seeded(0))
+        found = ATTACKS[name].run(view, images, labels, threat, generator=seeded(0))
         seconds = time.process_time() - start
     with torch.no_grad():
-        stands = model(found).argmax(1) == labels
-    return {"seconds": seconds, "passes": passes.count, "stands": stands.int().tolist()}
+        stands = model(found.images).argmax(1) == labels
+    told = {"names": found.names, "broken_by": found.broken_by.tolist(), "escalated": found.escalated}
+    return {"seconds": seconds, "passes": passes.count, "stands": stands.int().tolist(), **told}
 
 
 def kept(path: Path) -> list[dict[str, Any]]:

@@ -38,6 +38,18 @@ class KWinners(nn.Module):
         return torch.where(flat >= least, flat, 0).view_as(values)
 
 
+class Steep(nn.Module):
+    """Pixels through a steep sigmoid first, whose slope all but vanishes at black and white."""
+
+    def __init__(self, model: nn.Module, steepness: float) -> None:
+        super().__init__()
+        self.model, self.steepness = model, steepness
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.model(0.5 + 0.5 * torch.tanh(self.steepness * (images - 0.5)))
+        return logits
+
+
 def with_winners(model: nn.Module) -> nn.Module:
     """The same network with its ReLUs replaced."""
     for module in list(model.modules()):
@@ -101,7 +113,7 @@ def trades(threat: ThreatModel) -> Trades:
 
 JUDGED: dict[str, Net] = {
     "fashion-trades": Net(data="fashion-mnist", eps=0.1, objective=trades),
-    "mnist-pgd": Net(data="mnist", eps=0.3, objective=pgd, epochs=9),
+    "mnist-pgd": Net(data="mnist", eps=0.25, objective=pgd, images=8_000, epochs=8),
     "fashion-fgsm": Net(data="fashion-mnist", eps=0.1, objective=lambda threat: Mixture(threat=threat), epochs=8),
     "signs-pgd": Net(data="signs", eps=8 / 255, objective=pgd, images=3_000, epochs=7),
     "cifar10-trades": Net(data="cifar10", eps=8 / 255, objective=trades, images=5_000, epochs=6),
@@ -114,6 +126,8 @@ JUDGED: dict[str, Net] = {
     "fashion-free": Net(data="fashion-mnist", eps=0.1, objective=lambda threat: Free(threat=threat, replays=4)),
     "mnist-l2": Net(data="mnist", eps=2.0, norm="l2", objective=pgd, images=3_000),
     "mnist-plain": Net(data="mnist", eps=0.08, epochs=4),
+    "fashion-steep": Net(data="fashion-mnist", eps=0.1, of="fashion-awp", behind=lambda net: Steep(net, 12)),
+    "fashion-l1": Net(data="fashion-mnist", eps=10.0, norm="l1", of="fashion-l2"),
 }
 TUNING: dict[str, Net] = {
     "digits-plain": Net(data="digits", eps=0.05, epochs=15),
@@ -131,6 +145,12 @@ TUNING: dict[str, Net] = {
         seed=7,
     ),
     "digits-winners": Net(data="digits", eps=0.05, inside=with_winners, epochs=15, seed=3),
+    "tune-steep": Net(data="fashion-mnist", eps=0.08, of="tune-fashion-pgd", behind=lambda net: Steep(net, 8)),
+    "tune-steeper": Net(data="fashion-mnist", eps=0.08, of="tune-fashion-pgd", behind=lambda net: Steep(net, 30)),
+    "tune-squeezed": Net(
+        data="fashion-mnist", eps=0.08, of="tune-fashion-pgd", behind=lambda net: Squeezed(net, bits=4)
+    ),
+    "tune-l1": Net(data="digits", eps=6.0, norm="l1", of="digits-l2"),
 }
 NETS = JUDGED | TUNING
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
+from robustcnn.attacks.cycles import Cycles
 from robustcnn.attacks.search_state import SearchState
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import LossName, attack_loss
@@ -122,6 +123,13 @@ class GradientAttack(Guarded):
         done = step / self.steps
         return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[self.schedule]
 
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether every step is the same function of the image alone, so that an image may go round in a circle."""
+        kind, usual = type(self), GradientAttack
+        same = kind.look is usual.look and kind.direction is usual.direction and kind.step_length is usual.step_length
+        return same and self.schedule == "constant" and self.eot == 1
+
     def look(
         self,
         state: SearchState,
@@ -155,27 +163,46 @@ class GradientAttack(Guarded):
         """The images after the last step, of the examples that are still attacked then."""
         origin = state.images
         current = threat.sample(origin, generator) if self.random_start else origin
-        direction, done = torch.zeros_like(origin), 0
-        with frame("climb", lambda: {"done": done, "current": current, "direction": direction}) as before:
+        direction, done, ended = torch.zeros_like(origin), 0, origin[:0]
+        cycles = Cycles(state.model, self.steps) if self.repeats_itself else None
+
+        def kept() -> dict[str, Tensor | int]:
+            return {"done": done, "current": current, "direction": direction, "ended": ended}
+
+        with frame("climb", kept) as before:
             if before:
-                done, current, direction = before["done"], before["current"], before["direction"]
+                done, current, direction, ended = (before[each] for each in kept())
             for step in range(done, self.steps):
                 slope = self.look(state, current, direction, threat, size, generator)
                 gradient = slope.gradient
                 if self.stop or self.best:
                     state.update(current, slope.loss, slope.logits, ranked=self.best)
-                    stay = state.compact(step)
-                    if stay is not None:
-                        current, direction, gradient = (each[stay] for each in (current, direction, gradient))
-                        origin, threat, size = state.images, threat.of(stay), _of(size, stay)
-                        if not len(stay):
-                            break
+                parted = None if cycles is None else cycles.closed(step, current, slope.logits)
+                if parted:
+                    ended = torch.cat([ended, current[parted[1]]])
+                stay = self._staying(state, step, parted)
+                if stay is not None:
+                    current, direction, gradient = (each[stay] for each in (current, direction, gradient))
+                    origin, threat, size = state.images, threat.of(stay), _of(size, stay)
+                    if cycles:
+                        cycles.keep(stay)
+                    if not len(stay):
+                        break
                 direction = self.direction(direction, gradient)
                 uphill = threat.steepest(direction, share=self.share, current=current)
                 current = threat.project(ascend(current, uphill, size * self.step_length(step)), origin)
                 done = step + 1
                 due()
-        return current
+        return torch.cat([current, ended])[state.rejoin()] if len(ended) else current
+
+    def _staying(self, state: SearchState, step: int, parted: tuple[Tensor, Tensor] | None) -> Tensor | None:
+        """Who goes on, where some have come round or succeeded."""
+        if parted:
+            state.rest(*parted)
+        left = state.compact(step) if self.stop or self.best else None
+        if not parted:
+            return left
+        return parted[0] if left is None else parted[0][left]
 
 
 def _of(size: Radius, rows: Tensor) -> Radius:

@@ -50,6 +50,7 @@ class SearchState:
         self.score = torch.full(labels.shape, -torch.inf, dtype=images.dtype, device=images.device)
         """The loss of what was found; with `stop`, inf for a success."""
         self._success = torch.zeros_like(labels, dtype=torch.bool)
+        self._resting = [each[:0] for each in self._own]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,15 +59,40 @@ class SearchState:
     def kept(self) -> dict[str, Tensor | int]:
         """For a snapshot."""
         tensors = {"rows": self.rows, "found": self.found, "result": self._result, "score": self.score}
-        return {**tensors, "success": self._success, "looks": self.looks}
+        resting = {f"resting {number}": each for number, each in enumerate(self._resting)}
+        return {**tensors, **resting, "success": self._success, "looks": self.looks}
 
     def take_up(self, kept: Mapping[str, Any]) -> None:
         """Be as the snapshot says."""
         self.rows, self.found, self._result = kept["rows"], kept["found"], kept["result"]
         self.score, self._success, self.looks = kept["score"], kept["success"], kept["looks"]
+        self._resting = [kept[f"resting {number}"] for number in range(len(self._resting))]
+        self._look_up()
+
+    def _look_up(self) -> None:
         images, labels, targets = self._whole
         self.images, self.labels = images[self.rows], labels[self.rows]
         self.targets = None if targets is None else targets[self.rows]
+
+    @property
+    def _own(self) -> tuple[Tensor, ...]:
+        """All that an example brings with it when it is not attacked for a while."""
+        return self.rows, self.found, self.score, self._success
+
+    def rest(self, stay: Tensor, gone: Tensor) -> None:
+        """Attack some no longer until all `rejoin`."""
+        self._resting = [torch.cat([old, each[gone]]) for old, each in zip(self._resting, self._own, strict=True)]
+        self.rows, self.found, self.score, self._success = (each[stay] for each in self._own)
+        self._look_up()
+
+    def rejoin(self) -> Tensor:
+        """Those who went on first, then those who rested: where each is in the order that all are in again."""
+        whole = [torch.cat(parts) for parts in zip(self._own, self._resting, strict=True)]
+        order = whole[0].argsort()
+        self.rows, self.found, self.score, self._success = (each[order] for each in whole)
+        self._resting = [each[:0] for each in self._resting]
+        self._look_up()
+        return order
 
     @property
     def best_found(self) -> Tensor:

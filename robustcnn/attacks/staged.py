@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ class _Margins(Guarded):
                 begun = step + 1
                 due()
         logits = exact_logits(state.model, current)
-        state.finish_restart(current, nearness(logits, state.labels), logits)
+        state.finish_restart(current, margin(logits, state.labels), logits)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -108,8 +109,10 @@ class StagedPGD(_Margins):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
+        state, classes = _begin(model, images, labels)
         losses = [_staged(labels, order) for order in range(self.orders)] * self.restarts
-        return self.climbs(_begin(model, images, labels), losses, self.orders, threat, generator)
+        # Of two classes both terms say the same: a second ascent from the image would be the first.
+        return self.climbs(state, losses, self.orders if classes > 2 else 1, threat, generator)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -130,7 +133,7 @@ class NearestTargets(_Margins):
     def search(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Tensor:
-        state = _begin(model, images, labels)
+        state, _ = _begin(model, images, labels)
         if not len(state):
             return state.best_found
         rows = state.rows
@@ -138,7 +141,8 @@ class NearestTargets(_Margins):
             model, images[rows], labels[rows], threat.of(rows), count=self.targets, candidates=self.candidates
         )
         aims = [labels.index_copy(0, rows, each) for each in nearest.unbind(1)]
-        losses = [_towards(labels, each) for each in aims] * self.restarts
+        # Where there are fewer classes, each is aimed at more often.
+        losses = [_towards(labels, each) for each in islice(cycle(aims), self.targets * self.restarts)]
         return self.climbs(state, losses, len(aims), threat, generator)
 
 
@@ -146,22 +150,18 @@ def _of_part(loss: LossAt, rows: Tensor, done: float, logits: Tensor, part: slic
     return loss(logits, rows[part], done)
 
 
-def nearness(logits: Tensor, labels: Tensor) -> Tensor:
-    """How near an example is to falling: its margin as a share of the range of its logits; above 0 it has fallen."""
-    return margin(logits, labels) / _range(logits)
-
-
 def _range(logits: Tensor) -> Tensor:
     low, high = logits.detach().aminmax(dim=1)
     return (high - low).clamp_min(torch.finfo(logits.dtype).tiny)
 
 
-def _begin(model: nn.Module, images: Tensor, labels: Tensor) -> SearchState:
+def _begin(model: nn.Module, images: Tensor, labels: Tensor) -> tuple[SearchState, int]:
+    """What is known of the images as they are, and how many classes there are."""
     state = SearchState(model, images, labels)
     logits = exact_logits(model, images)
-    state.update(images, nearness(logits, labels), logits)
+    state.update(images, margin(logits, labels), logits)
     state.drop_succeeded()
-    return state
+    return state, logits.shape[1]
 
 
 def _staged(labels: Tensor, order: int) -> LossAt:

@@ -16,18 +16,24 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import Attack, is_fooled
-from robustcnn.attacks.ensemble import AutoAttack, Ensemble, Outcome
+from robustcnn.attacks.ensemble import AutoAttack, Ensemble, Outcome, WorstOf
 from robustcnn.attacks.square import Square
-from robustcnn.attacks.staged import NearestTargets, StagedPGD, nearness
+from robustcnn.attacks.staged import NearestTargets, StagedPGD
+from robustcnn.attacks.targets import Target, Towards, choose_targets
 from robustcnn.core.broken_by import BrokenBy
+from robustcnn.core.losses import margin
 from robustcnn.core.snapshots import frame
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.view import exact_logits
+from robustcnn.fast.view import CoarseView, exact_logits
 
 LEAST = 8
 """Examples that every stage is given at least, where so many stand."""
 VARIES = 1e-3
 """Of the range of the logits: answers further apart than that are two answers."""
+MISSED = 0.001
+"""Of all examples: more than that broken by another kind of search is too much."""
+NEAR = 0.05
+"""Share of the nearest that is searched without gradients."""
 GLIMPSE = 16
 """Examples that the model is asked about twice."""
 
@@ -39,6 +45,21 @@ class Stage(NamedTuple):
     share: float
 
 
+class Sentinel(NamedTuple):
+    """A search of another kind on a part of what stands, in which it must find next to nothing."""
+
+    attack: Attack
+    share: float
+    """Of the examples left by the first stage, the nearest to falling; 0: a random part of what stands."""
+
+    def doubt(self, hits: int, total: int) -> str:
+        """Why AutoAttack has to take over, where it broke any of a random part, or over 0.1 points of all examples."""
+        if not hits or (self.share and hits <= MISSED * total):
+            return ""
+        where = "those nearest to falling" if self.share else "a random part of what stood"
+        return f"{self.attack!r} broke {hits} of {where}: gradients do not show all"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Swift(Ensemble):
     """Staged ascents on all, more on what is nearest to falling, and a sentinel; AutoAttack in case of doubt."""
@@ -46,9 +67,11 @@ class Swift(Ensemble):
     effort: float = 1.0
     """All steps and queries are multiplied by it."""
     sentinel: int = 100
-    """Examples, drawn from those that stand, on which a search without gradients must find nothing; 0 for none."""
+    """Examples, drawn from those that stand, on which a search without gradients must find nothing; 0: no watch."""
     escalates: bool = True
     """Whether AutoAttack takes over when the sentinel, or an answer that varies, says that something may be missed."""
+    target: Target = "none"
+    """none, or a wrong class to reach: second (likeliest), least (likely), random, or the index of a class."""
 
     def __post_init__(self) -> None:
         if not self.effort > 0:
@@ -56,31 +79,45 @@ class Swift(Ensemble):
         if self.sentinel < 0:
             raise ValueError(f"sentinel must be a number of examples, or 0 for none, got {self.sentinel}")
 
-    def stages(self, threat: ThreatModel) -> tuple[Stage, ...]:
-        """What is done, in this order; measured in `experiments/22_swift.py`."""
+    def stages(self, threat: ThreatModel, classes: int = 10) -> tuple[Stage, ...]:
+        """What is done, in this order; measured in `experiments/46_swift_budget.py`."""
         ascents = (
             Stage(StagedPGD(steps=self._scaled(40), orders=1), 1.0),
-            Stage(NearestTargets(steps=self._scaled(20)), 0.5),
+            Stage(NearestTargets(steps=self._scaled(20)), 0.3),
             Stage(StagedPGD(steps=self._scaled(80), orders=2), 0.2),
-            Stage(NearestTargets(steps=self._scaled(50), restarts=2), 0.05),
+            Stage(NearestTargets(steps=self._scaled(50), restarts=2), 0.1),
+            Stage(APGD(steps=self._scaled(50), loss="dlr" if classes > 3 else "margin", targets=9), NEAR),
         )
         if threat.sparse:
             # Steps of one length suit l1 badly: AutoPGD's adapt.
             ascents = (Stage(APGD(steps=self._scaled(60)), 1.0), *ascents[1:])
-        return (*ascents, Stage(self.search_without_gradients, 0.05)) if threat.windows else ascents
+        # A sentinel has to be the first to search without gradients, or its doubt comes too late.
+        unwatched = threat.windows and not self.sentinel
+        return (*ascents, Stage(self.search_without_gradients, NEAR)) if unwatched else ascents
+
+    @property
+    def watches_itself(self) -> bool:
+        """Whether an evaluation has to keep watch for it, and hand over to AutoAttack."""
+        return self.escalates and self.target == "none"
 
     @property
     def cheap(self) -> Swift:
-        """The ascents and Square alone, for one who keeps watch himself."""
+        """The stages alone, for one who keeps watch himself."""
         return replace(self, escalates=False)
 
     @property
     def search_without_gradients(self) -> Square:
         """For the nearest, and for the sentinel."""
-        return Square(queries=self._scaled(300))
+        return Square(queries=self._scaled(400))
 
-    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:  # noqa: ARG002
-        attacks = tuple(stage.attack for stage in self.stages(threat))
+    def sentinels(self, threat: ThreatModel) -> tuple[Sentinel, ...]:
+        """Who looks whether something was missed; where no search without gradients is known, AutoAttack on a few."""
+        if threat.windows:
+            return Sentinel(self.search_without_gradients, NEAR), Sentinel(self.search_without_gradients, 0)
+        return (Sentinel(AutoAttack(), 0.01),)
+
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
+        attacks = tuple(stage.attack for stage in self.stages(threat, classes))
         if not self.escalates:
             return attacks
         return (*attacks, AutoAttack())
@@ -88,39 +125,69 @@ class Swift(Ensemble):
     def outcome(
         self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
     ) -> Outcome:
+        if self.target != "none":
+            return self._towards(model, images, labels, threat, generator)
         if self.escalates and answers_vary(model, images):
             found = AutoAttack(version="rand").outcome(model, images, labels, threat, generator)
             return replace(found, escalated="the model does not answer twice alike")
-        ground = _Ground(model, images, labels, threat, generator)
-        stages = self.stages(threat)
-        index = 0
-        with frame("stages", lambda: {"index": index, **ground.kept}) as before:
+        ground, index, doubt = _Ground(model, images, labels, threat, generator), 0, ""
+        sentinels = self.sentinels(threat) if self.escalates and self.sentinel else ()
+        plan: tuple[Stage | Sentinel, ...] = (*self.stages(threat, ground.classes), *sentinels)
+        with frame("stages", lambda: {"index": index, "doubt": doubt, **ground.kept}) as before:
             if before:
                 ground.take_up(before)
-            for index in range(before["index"] if before else 0, len(stages)):
-                ground.attack(stages[index].attack, ground.nearest(stages[index].share), index)
-        names = [repr(stage.attack) for stage in stages]
-        hits = 0
-        if self.escalates and self.sentinel and threat.windows:
-            names.append(f"sentinel: {self.search_without_gradients!r}")
-            hits = ground.attack(self.search_without_gradients, ground.some(self.sentinel), len(names) - 1)
-        if hits:
-            names.append(repr(AutoAttack()))
-            ground.attack(AutoAttack(), ground.standing, len(names) - 1)
+                doubt = before["doubt"]
+            for index in range(before["index"] if before else 0, len(plan)):
+                each = plan[index]
+                rows = ground.nearest(each.share) if each.share else ground.some(self.sentinel)
+                hits = ground.attack(each.attack, rows, index)
+                doubt = doubt or (each.doubt(hits, len(images)) if isinstance(each, Sentinel) else "")
+            index = len(plan)
+            if doubt:
+                ground.attack(takeover(threat), ground.standing, index)
+        names = [f"sentinel: {each.attack!r}" if isinstance(each, Sentinel) else repr(each.attack) for each in plan]
         return Outcome(
             images=ground.worst,
             broken_by=ground.broken_by,
-            names=tuple(names),
-            escalated=sentinel_says(hits, self.search_without_gradients) if hits else "",
+            names=(*names, repr(takeover(threat))) if doubt else tuple(names),
+            escalated=doubt,
         )
+
+    def _towards(
+        self, model: nn.Module, images: Tensor, labels: Tensor, threat: ThreatModel, generator: torch.Generator
+    ) -> Outcome:
+        """One class after the other: images are led away from the answer that it is none of this class."""
+        aims = choose_targets(self.target, exact_logits(model, images), labels, generator=generator)
+        assert aims is not None
+        plain = replace(self, target="none")
+        attack = AutoAttack(version="rand") if self.escalates and answers_vary(model, images) else plain
+        # No image can be led to the class that is already right.
+        reachable = aims != labels
+        classes, number = aims[reachable].unique().tolist(), 0
+        worst, broken_by = images.clone(), torch.full_like(labels, BrokenBy.STANDING)
+        told: dict[str, Any] = {"names": [], "escalated": ""}
+        with frame("classes", lambda: {"number": number, "worst": worst, "broken": broken_by, **told}) as before:
+            if before:
+                worst, broken_by, told = before["worst"], before["broken"], {name: before[name] for name in told}
+            for number in range(before["number"] if before else 0, len(classes)):
+                rows = (reachable & (aims == classes[number])).nonzero().flatten()
+                face = Towards(model.fine() if isinstance(model, CoarseView) else model, classes[number])
+                found = attack.outcome(face, images[rows], torch.zeros_like(rows), threat.of(rows), generator)
+                worst = worst.index_copy(0, rows, found.images)
+                broken_by = broken_by.index_copy(0, rows, found.broken_by)
+                told = {
+                    "names": max(told["names"], found.names, key=len),
+                    "escalated": told["escalated"] or found.escalated,
+                }
+        return Outcome(images=worst, broken_by=broken_by, names=tuple(told["names"]), escalated=str(told["escalated"]))
 
     def _scaled(self, count: int) -> int:
         return max(1, round(self.effort * count))
 
 
-def sentinel_says(hits: int, attack: Attack) -> str:
-    """Why AutoAttack had to take over."""
-    return f"{attack!r} broke {hits} of a random part of what stood: gradients do not show all"
+def takeover(threat: ThreatModel) -> Attack:
+    """AutoAttack, and once more Square: where gradients hide, a second random search finds what the first did not."""
+    return WorstOf(attacks=(AutoAttack(), Square())) if threat.windows else AutoAttack()
 
 
 @torch.no_grad()
@@ -140,8 +207,10 @@ class _Ground:
     ) -> None:
         self.model, self.images, self.labels, self.threat, self.generator = model, images, labels, threat, generator
         logits = exact_logits(model, images)
-        self.worst, self.near = images.clone(), nearness(logits, labels)
+        self.classes = logits.shape[1]
+        self.worst, self.near = images.clone(), margin(logits, labels)
         self.broken_by = torch.where(is_fooled(logits, labels), BrokenBy.CLEAN, BrokenBy.STANDING)
+        self.lot = torch.rand(len(labels), generator=generator, device=generator.device).to(labels.device)
         self.left: int | None = None
         """Examples that the first attack left."""
 
@@ -168,8 +237,7 @@ class _Ground:
     def some(self, count: int) -> Tensor:
         """Rows: a random part of those that stand."""
         rows = self.standing
-        drawn = torch.randperm(len(rows), generator=self.generator, device=self.generator.device)
-        return rows[drawn[:count].sort().values.to(rows.device)]
+        return rows[self.lot[rows].argsort()[:count].sort().values]
 
     def attack(self, attack: Attack, rows: Tensor, index: int) -> int:
         """How many of the rows fall."""
@@ -178,7 +246,7 @@ class _Ground:
         origin, labels = self.images[rows], self.labels[rows]
         found = self.threat.project(attack(self.model, origin, labels, self.threat, generator=self.generator), origin)
         logits = exact_logits(self.model, found)
-        fooled, near = is_fooled(logits, labels), nearness(logits, labels)
+        fooled, near = is_fooled(logits, labels), margin(logits, labels)
         worse = fooled | (near > self.near[rows])
         self.worst[rows[worse]], self.near[rows[worse]] = found[worse], near[worse]
         self.broken_by[rows[fooled]] = index

@@ -57,7 +57,7 @@ class EpochMetrics:
         )
         if self.robust_accuracy is None or self.fgsm_accuracy is None:
             return row
-        row = f"{row:<88}  PGD {100 * self.robust_accuracy:6.2f}%  FGSM {100 * self.fgsm_accuracy:6.2f}%"
+        row = f"{row:<88}  robust {100 * self.robust_accuracy:6.2f}%  FGSM {100 * self.fgsm_accuracy:6.2f}%"
         return row if self.certified_accuracy is None else f"{row}  proven {100 * self.certified_accuracy:6.2f}%"
 
 

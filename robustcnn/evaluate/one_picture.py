@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import Attack, Smallest
+from robustcnn.attacks.targets import Towards
 from robustcnn.core.runtime import evaluating, seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.sets.picture import through_jpeg
@@ -143,22 +144,6 @@ class Game:
             reached=reached,
             survives={name: reached and self.reached(saved) for name, saved in as_saved(adversarial)},
         )
-
-
-class Towards(nn.Module):
-    """Two classes, any but the target and the target: whoever leaves class 0 has reached the target."""
-
-    def __init__(self, model: nn.Module, target: int) -> None:
-        super().__init__()
-        self.model, self.target = model, target
-
-    def forward(self, images: Tensor) -> Tensor:
-        logits = self.model(images)
-        aimed = logits[:, self.target]
-        others = logits.index_fill(1, torch.tensor([self.target], device=logits.device), -torch.inf)
-        pair = torch.stack([others.amax(1), aimed], 1)
-        # In units of their gap, for the cross-entropy of two far logits rounds to 0, and its slope with it.
-        return pair / (1 + (pair[:, :1] - pair[:, 1:]).abs().detach())
 
 
 class _Times(nn.Module):

@@ -101,7 +101,7 @@ class Trial:
         self, threat: ThreatModel, worst: WorstCase, scores: Sequence[AttackScore], second: Second
     ) -> tuple[ThreatScore, Evidence]:
         *others, last = scores
-        scores = [*others, replace(last, seconds=last.seconds + second.seconds)]
+        scores = [*others, replace(last, first=last.first + second.hits, seconds=last.seconds + second.seconds)]
         escalation = second.escalation
         if escalation:
             first = int((worst.broken_by == len(self.plan.attacks)).sum())

@@ -6,6 +6,7 @@ or interrupted, changes neither who is drawn nor what is decided.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,10 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.ensemble import AutoAttack
-from robustcnn.attacks.swift import Swift, answers_vary, sentinel_says
+from robustcnn.attacks.swift import LEAST, Sentinel, Swift, answers_vary, takeover
 from robustcnn.core.audited import Audited
 from robustcnn.core.broken_by import BrokenBy
-from robustcnn.core.losses import is_right
+from robustcnn.core.losses import is_right, margin
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -48,6 +49,8 @@ class Second(NamedTuple):
     audit: Audited | None = None
     seconds: float = 0.0
     """Of the sentinel."""
+    hits: int = 0
+    """Examples that the sentinel broke without raising doubt."""
 
 
 @dataclass(kw_only=True, slots=False)
@@ -75,11 +78,15 @@ class SecondPhase:
     @property
     def swift(self) -> Swift | None:
         """The cheap attack of the list that asks for a second phase, if any."""
-        return next((each for each in self.plan.attacks if isinstance(each, Swift) and each.escalates), None)
+        return next((each for each in self.plan.attacks if isinstance(each, Swift) and each.watches_itself), None)
 
     @cached_property
     def autoattack(self) -> AutoAttack:
         return AutoAttack(version="rand") if self._varies else AutoAttack()
+
+    def takeover(self, threat: ThreatModel) -> Attack:
+        """What an escalation does."""
+        return self.autoattack if self._varies else takeover(threat)
 
     @cached_property
     def _varies(self) -> bool:
@@ -91,23 +98,40 @@ class SecondPhase:
         if self.swift and not self.reason:
             if self._varies:
                 self.reason = "the model does not answer twice alike"
-            elif self.swift.sentinel and threat.windows:
-                seconds = self._sentinel(self.swift, threat, worst)
+            elif self.swift.sentinel:
+                seconds = self._watched(self.swift, threat, worst)
         if self.reason:
             self.say(f"{threat}: AutoAttack takes over: {self.reason}")
             return Second(escalation=self._escalated(threat, worst), seconds=seconds)
-        return Second(audit=self._audited(threat, worst) if self.audit else None, seconds=seconds)
+        # The few that are no reason for doubt count as the last attack's.
+        few = worst.broken_by == len(self.plan.attacks)
+        worst.broken_by[few] = len(self.plan.attacks) - 1
+        audit = self._audited(threat, worst) if self.audit else None
+        return Second(audit=audit, seconds=seconds, hits=int(few.sum()))
 
-    def _sentinel(self, swift: Swift, threat: ThreatModel, worst: WorstCase) -> float:
-        attack, seed = swift.search_without_gradients, self.plan.seed_of(swift.search_without_gradients, threat, -1)
-        standing = _standing(worst)
-        drawn = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
-        against, rows = Against.going_on(worst, self.data.labels.cpu()), standing[drawn.sort().values]
-        piece = Piece(name=f"sentinel-{_place(threat)}", attack=attack, threat=threat, rows=rows, seed=seed)
+    def _watched(self, swift: Swift, threat: ThreatModel, worst: WorstCase) -> float:
+        seconds = 0.0
+        for number, sentinel in enumerate(swift.sentinels(threat)):
+            seed = self.plan.seed_of(sentinel.attack, threat, -1 - number)
+            standing = _standing(worst)
+            if sentinel.share:
+                near = margin(worst.logits[standing], self.data.labels.cpu()[standing])
+                order = near.argsort(descending=True, stable=True)[
+                    : max(math.ceil(sentinel.share * len(standing)), LEAST)
+                ]
+            else:
+                order = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
+            seconds += self._watch(f"sentinel-{number}", sentinel, threat, standing[order.sort().values], seed, worst)
+        return seconds
+
+    def _watch(
+        self, name: str, sentinel: Sentinel, threat: ThreatModel, rows: Tensor, seed: int, worst: WorstCase
+    ) -> float:
+        against = Against.going_on(worst, self.data.labels.cpu())
+        piece = Piece(name=f"{name}-{_place(threat)}", attack=sentinel.attack, threat=threat, rows=rows, seed=seed)
         seconds = self._attack(piece, against) if len(rows) else 0.0
         hits = worst.take(len(self.plan.attacks), against)
-        if hits:
-            self.reason = sentinel_says(hits, attack)
+        self.reason = self.reason or sentinel.doubt(hits, len(self.data))
         return seconds
 
     def _escalated(self, threat: ThreatModel, worst: WorstCase) -> Escalation:
@@ -122,7 +146,7 @@ class SecondPhase:
             seconds += self._attack(each, against)
         self.before = [against]
         worst.take(len(self.plan.attacks), against)
-        return Escalation(self.reason, self.autoattack, against, seconds)
+        return Escalation(self.reason, self.takeover(threat), against, seconds)
 
     def _attack(self, piece: Piece, against: Against) -> float:
         tries = self.work(piece)
@@ -131,7 +155,9 @@ class SecondPhase:
 
     def _again(self, name: str, index: int, threat: ThreatModel, rows: Tensor) -> Piece:
         """AutoAttack on what a cheaper one left."""
-        attack, number = self.autoattack, index if name.startswith("escalated") else -2 - index
+        escalates = name.startswith("escalated")
+        attack = self.takeover(threat) if escalates else self.autoattack
+        number = index if escalates else -2 - index
         seed = self.plan.seed_of(attack, threat, number)
         return Piece(name=f"{name}-{index:05d}", attack=attack, threat=threat, rows=rows, seed=seed)
 

@@ -16,7 +16,7 @@ from robustcnn.train.objectives.free import Free
 from robustcnn.train.objectives.standard import Standard
 from robustcnn.train.objectives.trades import Mart, Trades
 from robustcnn.train.optimisation.optim import OptimConfig
-from robustcnn.train.watch import OnOverfitting
+from robustcnn.train.watch import OnOverfitting, WatchSuite
 
 AnyObjective = Standard | Adversarial | Mixture | Fast | Free | Trades | Mart | Ibp | CrownIbp | Sabr
 OBJECTIVES: dict[str, type[AnyObjective]] = {kind.name: kind for kind in get_args(AnyObjective)}
@@ -57,8 +57,11 @@ class FitConfig:
     """Each step descends from weights moved up by this share of every layer's norm (Wu et al. 2020), say 0.005."""
     watch: int = 1000
     """Of an adversarial objective: at most so many validation images are attacked after every epoch; 0 for none."""
+    watch_suite: WatchSuite = "pgd"
+    """What they are attacked with besides FGSM: PGD of ten steps, or swift: nearly AutoAttack's answer, at ten times
+    the price or more."""
     on_overfitting: OnOverfitting = "warn"
-    """When accuracy under PGD collapses while that under FGSM does not: warn and go on, stop, or go on from the best
+    """When robust accuracy collapses while that under FGSM does not: warn and go on, stop, or go on from the best
     epoch's weights (rollback; there `fast` takes up noise, with which it does not collapse again)."""
     patience: int | None = None
     """Stop when the monitored metric has not improved for so many epochs."""
@@ -91,6 +94,9 @@ class FitConfig:
             raise ValueError(f"awp must lie in [0, 1), got {self.awp:g} (0.005 is usual)")
         if self.watch < 0:
             raise ValueError(f"watch must not be negative, got {self.watch} (0 watches nothing)")
+        if self.watch_suite not in get_args(WatchSuite):
+            known = get_args(WatchSuite)
+            raise ValueError(f"unknown watch_suite {self.watch_suite!r}{did_you_mean(self.watch_suite, known)}")
         if self.on_overfitting not in get_args(OnOverfitting):
             known = get_args(OnOverfitting)
             raise ValueError(

@@ -219,7 +219,8 @@ def _watch(validation: ResidentDataset, config: FitConfig, precision: Precision,
         return None
     count = min(config.watch, len(validation))
     part = validation.sample(count, generator=seeded(derived_seed(config.seed, "watch")))
-    return Watch(part, config.watched, precision=precision, certifies=config.certifies, ranks=ranks)
+    suite, certifies = config.watch_suite, config.certifies
+    return Watch(part, config.watched, precision=precision, suite=suite, certifies=certifies, ranks=ranks)
 
 
 def _check(

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 
 from torch import nn
 
-from robustcnn.attacks.ascent import GradientAttack
+from robustcnn.attacks.base import Attack
 from robustcnn.attacks.craft import craft
 from robustcnn.attacks.gradient import FGSM, PGD
+from robustcnn.attacks.swift import Swift
 from robustcnn.certify import certified
 from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.results import EpochMetrics
@@ -22,7 +23,7 @@ from robustcnn.evaluate import score
 from robustcnn.train.judge import Share, hits
 
 FALLEN, APART = 0.5, 2.0
-"""The alarm: PGD accuracy under FALLEN of its best so far, and FGSM accuracy over APART times PGD accuracy."""
+"""The alarm: robust accuracy under FALLEN of its best so far, and FGSM accuracy over APART times robust accuracy."""
 LEARNT = 1.5
 """That much is lost only if PGD accuracy has been over LEARNT times that of guessing."""
 BEATEN, HELPLESS, IN_A_ROW = 0.5, 0.5, 3
@@ -33,6 +34,11 @@ OnOverfitting = Literal["warn", "stop", "rollback"]
 """What to do when it happens."""
 
 
+WatchSuite = Literal["pgd", "swift"]
+"""What every epoch is attacked with: PGD of ten steps, or Swift, which is nearly AutoAttack, at a price."""
+SUITES: dict[WatchSuite, Attack] = {"pgd": PGD(steps=10, stop=True), "swift": Swift(sentinel=0, escalates=False)}
+
+
 class CatastrophicOverfitting(UserWarning):
     """Training has learnt to beat the one-step attack instead of resisting the threat."""
 
@@ -41,7 +47,7 @@ class Watched(NamedTuple):
     """Accuracy of one model under attack."""
 
     robust: float
-    """Under PGD of ten steps."""
+    """Under PGD of ten steps, or Swift."""
     fgsm: float
     certified: float | None = None
     """Proven by interval bounds."""
@@ -56,14 +62,15 @@ class Watch:
         threat: ThreatModel,
         *,
         precision: Precision,
+        suite: WatchSuite = "pgd",
         certifies: bool = False,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.share = Share.of(data, ranks)
+        self.share, self.suite = Share.of(data, ranks), suite
         self.threat, self.precision, self.certifies = threat, precision, certifies
 
     def __call__(self, model: nn.Module) -> Watched:
-        robust, fgsm = (self._accuracy(model, attack) for attack in (PGD(steps=10, stop=True), FGSM(stop=True)))
+        robust, fgsm = (self._accuracy(model, attack) for attack in (SUITES[self.suite], FGSM(stop=True)))
         return Watched(robust, fgsm, self._certified(model) if self.certifies else None)
 
     def _certified(self, model: nn.Module) -> float:
@@ -73,7 +80,7 @@ class Watch:
 
         return self.share.mean(lambda data: [proven(data)])[0]
 
-    def _accuracy(self, model: nn.Module, attack: GradientAttack) -> float:
+    def _accuracy(self, model: nn.Module, attack: Attack) -> float:
         def right(data: ResidentDataset) -> float:
             images = as_pixels(data.images)
             # The same random start every time: epochs differ by their weights alone.
@@ -112,7 +119,7 @@ def alarm(history: Sequence[EpochMetrics], then: OnOverfitting, *, takes_noise: 
     fell = f"fell to {robust:.1f} %, from {before:.1f} % in epoch {best.epoch}"
     change = fell if robust < FALLEN * before else f"is {robust:.1f} %, worse than guessing"
     return CatastrophicOverfitting(
-        f"epoch {last.epoch}: accuracy under PGD {change}, while {fgsm:.1f} % stand FGSM: catastrophic overfitting; "
+        f"epoch {last.epoch}: robust accuracy {change}, while {fgsm:.1f} % stand FGSM: catastrophic overfitting; "
         f"{_NEXT[then]} (a cure is {'noise: --objective.noise 2' if takes_noise else _STEPS})"
     )
 

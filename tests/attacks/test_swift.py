@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from robustcnn.attacks.autopgd import APGD
 from robustcnn.attacks.base import is_fooled
 from robustcnn.attacks.ensemble import AutoAttack
+from robustcnn.attacks.gradient import PGD
 from robustcnn.attacks.linearise import nearest_targets
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.staged import NearestTargets, StagedPGD
-from robustcnn.attacks.swift import Swift, answers_vary
+from robustcnn.attacks.swift import Swift, _Ground, answers_vary
+from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import NormName, ThreatModel
 
@@ -112,7 +114,8 @@ def test_those_nearest_to_falling_are_given_more(trained: Trained) -> None:
     assert torch.equal(broken, ~outcome.standing)
     assert outcome.escalated == ""
     assert [name.partition("(")[0] for name in outcome.names] == [
-        *("StagedPGD", "NearestTargets", "StagedPGD", "NearestTargets", "Square", "sentinel: Square"),
+        *("StagedPGD", "NearestTargets", "StagedPGD", "NearestTargets", "APGD"),
+        *("sentinel: Square", "sentinel: Square"),
     ]
     by_staged = is_fooled(trained.model(StagedPGD(steps=40, orders=1)(*trained, THREAT)), trained.labels)
     assert broken[by_staged].all()
@@ -144,11 +147,20 @@ def few(trained: Trained) -> tuple[Tensor, Tensor]:
 
 def test_what_the_sentinel_finds_hands_over_to_autoattack(trained: Trained, few: tuple[Tensor, Tensor]) -> None:
     outcome = Swift(effort=0.3).run(Rounding(trained.model), *few, THREAT)
-    assert outcome.escalated.startswith("Square(queries=90) broke")
-    assert outcome.names[-1] == "AutoAttack()"
+    assert outcome.escalated.startswith("Square(queries=120) broke")
+    assert outcome.names[-1] == "WorstOf(attacks=(AutoAttack(), Square()))"
     alone = Swift(effort=0.3, escalates=False).run(Rounding(trained.model), *few, THREAT)
     assert alone.escalated == ""
     assert outcome.standing.sum() < alone.standing.sum()
+
+
+def test_a_sentinel_doubts_any_hit_at_random_and_a_tenth_of_a_point_of_the_nearest() -> None:
+    near, anywhere = Swift().sentinels(THREAT)
+    assert anywhere.doubt(1, 10_000)
+    assert not anywhere.doubt(0, 10_000)
+    assert near.doubt(1, 500)
+    assert not near.doubt(10, 10_000)
+    assert near.doubt(11, 10_000).startswith("Square(queries=400) broke 11 of those nearest to falling")
 
 
 class Stateful(nn.Module):
@@ -189,10 +201,64 @@ def test_a_model_that_does_not_answer_twice_alike_meets_autoattack(
     assert not answers_vary(Times(trained.model, 1e6), images)
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_of_two_classes_too_the_nearest_go_on(norm: NormName, grey: Tensor) -> None:
+    model, threat = Classes(2), ThreatModel(norm=norm, eps=1e-3)
+    labels = model(grey).argmax(1)
+    ground = _Ground(model, grey, labels, threat, seeded(0))
+    ground.left = len(grey)
+    nearest = model.distances(grey, labels, DUAL[norm]).amin(1).argsort()[:12]
+    assert torch.equal(ground.nearest(0.25), nearest)
+
+
+def test_a_second_ascent_of_two_classes_starts_elsewhere(grey: Tensor) -> None:
+    model, starts = Classes(2), list[Tensor]()
+    labels = model(grey).argmax(1)
+    hook = model.register_forward_pre_hook(lambda _, shown: starts.append(shown[0].detach()))
+    StagedPGD(steps=3, orders=2)(model, grey, labels, ThreatModel(eps=1e-3))
+    hook.remove()
+    assert sum(len(each) == len(grey) and torch.equal(each, grey) for each in starts) == 2
+
+
+@pytest.mark.filterwarnings("ignore:.*DLR loss:UserWarning")
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_target_is_reached_as_often_as_theory_says(norm: NormName, grey: Tensor) -> None:
+    model = Classes(2)
+    labels = model(grey).argmax(1)
+    distance = model.distances(grey, labels, DUAL[norm]).amin(1)
+    threat = ThreatModel(norm=norm, eps=distance[labels == 0].median().item())
+    sure = (distance / threat.eps - 1).abs() > (0.1 if norm == "l1" else 0.02)
+    found = Swift(target=1, sentinel=0)(model, grey, labels, threat)
+    reached = model(found).argmax(1) == 1
+    assert torch.equal(reached[sure], ((distance < threat.eps) | (labels == 1))[sure])
+    assert torch.equal(found[labels == 1], grey[labels == 1])
+
+
+@pytest.mark.filterwarnings("ignore:.*DLR loss:UserWarning")
+@pytest.mark.parametrize("target", ["second", "least", "random", 3])
+def test_a_target_is_reached_at_least_as_often_as_by_pgd(target: Target, trained: Trained) -> None:
+    model, images, labels = trained
+    wide = ThreatModel(eps=0.3)
+    outcome = Swift(target=target).run(*trained, wide, generator=seeded(0))
+    aims = choose_targets(target, model(images), labels, generator=seeded(0))
+    found = PGD(steps=50, target=target, stop=True)(model, images, labels, wide, generator=seeded(0))
+    ours, theirs = ((model(each).argmax(1) == aims) & (aims != labels) for each in (outcome.images, found))
+    assert ours.sum() >= theirs.sum() > 0
+    assert torch.equal(ours, ~outcome.standing)
+
+
 def test_l1_begins_with_autopgd_and_ends_with_square() -> None:
-    stages = [stage.attack for stage in Swift().stages(ThreatModel(norm="l1", eps=5))]
+    threat = ThreatModel(norm="l1", eps=5)
+    stages = [stage.attack for stage in Swift(sentinel=0).stages(threat)]
     assert isinstance(stages[0], APGD)
     assert isinstance(stages[-1], Square)
+    # Where a sentinel is kept, it is the first to search without gradients.
+    assert [stage.attack for stage in Swift().stages(threat)] == stages[:-1]
+
+
+def test_the_dlr_loss_is_left_to_those_with_four_classes() -> None:
+    losses = [[getattr(stage.attack, "loss", "") for stage in Swift().stages(THREAT, classes)] for classes in (3, 4)]
+    assert [[each for each in some if each] for some in losses] == [["margin"], ["dlr"]]
 
 
 def test_senseless_options_are_refused() -> None:

@@ -9,10 +9,11 @@ import torch
 from onlooker import MEAN, SPEC, STD, linear, weights
 from torch import Tensor
 
+from robustcnn.attacks.targets import Towards
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.sets.picture import through_jpeg
 from robustcnn.evaluate import attack_named
-from robustcnn.evaluate.one_picture import Game, Towards, as_saved
+from robustcnn.evaluate.one_picture import Game, as_saved
 
 PIXELS = torch.tensor(STD)[:, None, None]
 

@@ -96,7 +96,7 @@ def test_a_sentinels_hit_hands_all_over_to_autoattack() -> None:
     report = judged(Masked(), data=few().subset(24))
     for threat in report.threats:
         assert "broke" in threat.escalated
-        assert [each.attack for each in threat.attacks] == [repr(CHEAP), "AutoAttack()"]
+        assert [each.attack for each in threat.attacks] == [repr(CHEAP), "WorstOf(attacks=(AutoAttack(), Square()))"]
         assert threat.audit is None
     small, large = report.threats
     # The gradient shows nothing; Square finds what is there.

@@ -31,8 +31,8 @@ def epoch(robust: float | None, fgsm: float | None) -> EpochMetrics:
     return EpochMetrics(epoch=1, **usual, robust_accuracy=robust, fgsm_accuracy=fgsm)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_watch_measures_the_known_worst_case_of_a_linear_model(precision: Any) -> None:
+@pytest.mark.parametrize(("precision", "suite"), [("fp32", "pgd"), ("bf16", "pgd"), ("fp32", "swift")])
+def test_the_watch_measures_the_known_worst_case_of_a_linear_model(precision: Any, suite: Any) -> None:
     data = bars(200)
     images = 0.3 + 0.4 * torch.rand(200, 1, 12, 12, generator=seeded(1))
     data, model = replace(data, images=images), fresh(data, "logistic")
@@ -41,7 +41,7 @@ def test_the_watch_measures_the_known_worst_case_of_a_linear_model(precision: An
     threat = replace(THREAT, eps=0.3 * (logits.diff(dim=1).abs().median() / slope).item())
     expected = (logits[:, 0] - logits[:, 1] > threat.eps * slope).double().mean().item()
     assert 0.1 < expected < 0.9
-    measured = Watch(data, threat, precision=precision)(model)
+    measured = Watch(data, threat, precision=precision, suite=suite)(model)
     assert measured[:2] == pytest.approx((expected, expected), abs=1e-9)
 
 
@@ -51,10 +51,10 @@ def test_at_most_so_many_images_are_watched() -> None:
     (metrics,) = fit(fresh(train), train, validation, config)
     assert metrics.robust_accuracy is not None
     assert (10 * metrics.robust_accuracy) == pytest.approx(round(10 * metrics.robust_accuracy))
-    assert f"PGD {100 * metrics.robust_accuracy:6.2f}%" in str(metrics)
+    assert f"robust {100 * metrics.robust_accuracy:6.2f}%" in str(metrics)
     (plain,) = fit(fresh(train), train, validation, replace(QUICK, epochs=1))
     assert plain.robust_accuracy is None
-    assert "PGD" not in str(plain)
+    assert "robust" not in str(plain)
 
 
 @pytest.mark.parametrize(
@@ -105,14 +105,14 @@ def test_warn_warns_once_names_the_epoch_and_goes_on(monkeypatch: pytest.MonkeyP
         warnings.simplefilter("always")
         history = list(fit(fresh(train), train, validation, CONFIG))
     (only,) = [each for each in told if issubclass(each.category, CatastrophicOverfitting)]
-    assert str(only.message).startswith("epoch 3: accuracy under PGD fell to 5.0 %, from 60.0 % in epoch 2, while 80.0")
+    assert str(only.message).startswith("epoch 3: robust accuracy fell to 5.0 %, from 60.0 % in epoch 2, while 80.0")
     assert [metrics.best for metrics in history] == [True, True, False, False, False]
 
 
 def test_who_never_learnt_to_stand_pgd_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [Watched(0.0, 0.4), *[Watched(0.01, 0.9)] * 4])
     train, validation = parts(classes=3)
-    with pytest.warns(CatastrophicOverfitting, match=r"epoch 4: accuracy under PGD is 1.0 %, worse than guessing, whi"):
+    with pytest.warns(CatastrophicOverfitting, match=r"epoch 4: robust accuracy is 1.0 %, worse than guessing, whi"):
         list(fit(fresh(train), train, validation, CONFIG))
 
 
