@@ -331,6 +331,8 @@ JUDGE = [
         "return limit(self.hits, self.count, 0.05)",
         "return limit(self.hits, self.count, 0.5)",
     ),
+    Mutant("luck is taken for a break", "evaluate/checks/counts.py", "~(lead <= ERRORS * error)", "~(lead <= 0)"),
+    Mutant("held draws are drawn anew", "evaluate/checks/stand_ins.py", "with global_seed(HELD):", "if True:"),
 ]
 
 TRAINING = [
@@ -393,6 +395,18 @@ TRAINING = [
     ),
     Mutant("L1 counts double", "train/optimisation/penalties.py", "alpha=self.l1", "alpha=2 * self.l1"),
     Mutant("L2 counts half", "train/optimisation/penalties.py", "alpha=2 * self.l2", "alpha=self.l2"),
+    Mutant(
+        "scaled gradients are not divided",
+        "train/optimisation/loss_scale.py",
+        "torch._foreach_mul_(gradients, 1 / self.factor)",
+        "pass",
+    ),
+    Mutant(
+        "a step that overflows is taken",
+        "train/training.py",
+        "moves=not self.descent.scale.overflowed",
+        "moves=True",
+    ),
 ]
 
 DATA = [
