@@ -178,6 +178,9 @@ class Bench:
 
     def _looked_at(self, found: Tensor, rows: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         """Which are surely wrong in the mean of so many draws, and which wrong, but not surely."""
+        if not len(rows):
+            none = torch.empty(0, dtype=torch.bool, device=self.data.device)
+            return none, none
         shown = self._shown(found, rows)
         looks = torch.stack([predict(self.model, shown) for _ in range(draws)])
         surely = surely_wrong(looks, shown.labels)

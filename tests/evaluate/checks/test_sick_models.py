@@ -140,6 +140,13 @@ def test_what_a_random_model_loses_in_the_mean_of_its_draws_is_found_by_holding_
     assert enough(bench(steps=0)).verdict == "not tested", "draws no numbers"
 
 
+def test_what_many_draws_settle_at_once_is_not_looked_at_again() -> None:
+    hardly = Changed(victim("network with batch norm"), after=lambda z: z + 1e-6 * torch.randn_like(z))
+    there = replace(bench(steps=0), model=hardly, view=hardly, draws=2, ledger=type(bench(steps=0).ledger)())
+    one_step = next(each for each in RIVALS if each.check == "stronger than one step")
+    assert one_step(there).verdict == "fail"
+
+
 def test_held_draws_are_the_same_at_every_look_and_leave_the_callers_numbers_alone() -> None:
     noisy = Settled(Changed(nn.Flatten(), after=lambda z: z + torch.randn_like(z)), draws=50)
     images = torch.zeros(2, 1, 1, 3)
