@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from robustcnn.core.runtime import HALVES, Precision, evaluating, first_line, out_of_memory, usable
 from robustcnn.fast.agreement import LAYOUTS, Look, Showing, answers, check, roughened, writes_into
+from robustcnn.fast.compiled import Compiled
 from robustcnn.fast.plain_view import PlainView, View, beneath, own_precision
 from robustcnn.fast.rearranged import (
     BARE,
@@ -48,7 +49,7 @@ class FastView(View):
         # Not a part of the view: its weights and modes are its owner's.
         self._origin = None if origin is None else (PlainView(origin),)
         self._left = False
-        self.look = _of_few_sizes(_compiled(search)) if compiled else search
+        self.look = Compiled(search) if compiled else search
 
     def forward(self, images: Tensor) -> Tensor:
         return self._shown(self.look, images)
@@ -107,24 +108,6 @@ def exact_logits(model: nn.Module, images: Tensor) -> Tensor:
 
 def _joined(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _compiled(view: nn.Module) -> Look:
-    on_gpu = next(view.parameters(), torch.empty(0)).is_cuda
-    # Recorded as CUDA graphs: a small network is done sooner than its kernels can be launched one by one.
-    look: Look = torch.compile(view, dynamic=False, mode="reduce-overhead" if on_gpu else None)
-    return look
-
-
-def _of_few_sizes(look: Look) -> Look:
-    """Fills a batch up to a power of two; the copies also outlive a CUDA graph's own memory."""
-
-    def padded(images: Tensor) -> Tensor:
-        missing = (1 << (len(images) - 1).bit_length()) - len(images)
-        filled = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])
-        return look(filled)[: len(images)].clone()
-
-    return padded
 
 
 def fast_view(
