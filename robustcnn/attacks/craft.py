@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import nullcontext
 from typing import Literal
 
@@ -10,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from robustcnn.attacks.base import Attack, attack_each, input_gradient
+from robustcnn.attacks.base import Attack, attack_each
+from robustcnn.attacks.batch_size import best_size, fair_size
 from robustcnn.attacks.black_box import BlackBoxView, black_box_in
-from robustcnn.core.losses import cross_entropy, margin
+from robustcnn.core.losses import margin
 from robustcnn.core.progress import every, listening
-from robustcnn.core.runtime import Precision, evaluating, halving, keep_memory, out_of_memory, seeded
+from robustcnn.core.runtime import Precision, evaluating, halving, keep_memory, seeded
 from robustcnn.core.snapshots import frame
 from robustcnn.core.threat import ThreatModel
 from robustcnn.fast.plain_view import PlainView, View, beneath, check_takes
@@ -22,10 +22,6 @@ from robustcnn.fast.view import CoarseView, FastView, fast_view
 
 SPOKEN = 0.5
 """Seconds between two words on the progress."""
-SIZES = (32, 64, 128, 256, 512, 1024, 2048)
-"""Batch sizes that `auto` tries, smallest first, until a larger one is no faster."""
-WORTH_TRYING = 2048
-"""Images from which on trying sizes costs less than it saves."""
 BLOCK = 2048
 """Images an attack is given at once: their state is small beside one batch's activations, and a full batch is always
 left to look at while examples drop out."""
@@ -99,45 +95,9 @@ def prepare(
         check_takes(model, images[:PROBE])
         view = fast_view(model, images[:PROBE], precision=precision, compiled=compiled)
         if not isinstance(view, FastView):
-            return PlainView(view, chunk=_fair_size(images) if batch_size == "auto" else batch_size)
+            return PlainView(view, chunk=fair_size(images) if batch_size == "auto" else batch_size)
         view.chunk = best_size(view, images, labels) if batch_size == "auto" else batch_size
     return view
-
-
-def best_size(view: nn.Module, images: Tensor, labels: Tensor) -> int:
-    """The batch size with the most input gradients a second; for few images a fair one, because trying costs more."""
-    if len(images) < WORTH_TRYING:
-        return _fair_size(images)
-    best, fastest = SIZES[0], 0.0
-    for size in SIZES:
-        try:
-            speed = _speed(view, images[:size], labels[:size])
-        except (RuntimeError, MemoryError) as problem:
-            if not out_of_memory(problem):
-                raise
-            break
-        # A larger batch has to pay for its memory.
-        if speed < 1.03 * fastest:
-            break
-        best, fastest = size, speed
-    return best
-
-
-def _fair_size(images: Tensor) -> int:
-    return 256 if images.is_cuda else 128
-
-
-def _speed(view: nn.Module, images: Tensor, labels: Tensor) -> float:
-    # Of this process alone on a CPU, where others may be at work; a GPU's work is not in it.
-    clock = time.perf_counter if images.is_cuda else time.process_time
-    times = []
-    for _ in range(2):
-        start = clock()
-        input_gradient(view, images, lambda logits, part: cross_entropy(logits, labels[part]))
-        if images.is_cuda:
-            torch.cuda.synchronize(images.device)
-        times.append(clock() - start)
-    return len(images) / min(times)
 
 
 def _coarse_to_fine(

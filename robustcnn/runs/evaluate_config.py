@@ -33,6 +33,8 @@ FITTED_ON = 1000
 """Training pictures that a universal perturbation is learnt on."""
 BLOCK = 128
 """Examples after which a result is kept."""
+GPU_BLOCK = 2048
+"""The same on a GPU, which small blocks would leave idle."""
 ASKED_BLOCK = 32
 """The same for black boxes, whose answers may be dear."""
 SHARES: dict[SuiteName, tuple[float, ...]] = {
@@ -139,7 +141,7 @@ def plan_of(config: EvaluateConfig, data: ResidentDataset, model: nn.Module) -> 
     attacks = tuple(
         _fitted(each, config, model, threats, data.device) if isinstance(each, Universal) else each for each in attacks
     )
-    block = BLOCK if box is None else ASKED_BLOCK
+    block = ASKED_BLOCK if box is not None else BLOCK if data.device.type == "cpu" else GPU_BLOCK
     certify = None if config.certify == "no" else config.certify
     return Plan(
         attacks=attacks, threats=threats, precision=config.precision, block=block, seed=config.seed, certify=certify

@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from importlib import import_module
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustcnn.attacks import FGSM, PGD, AutoAttack, Square, breaking_eps, craft, fast_view
+from robustcnn.attacks import FGSM, PGD, AutoAttack, Square, batch_size, breaking_eps, craft, fast_view
 from robustcnn.attacks.base import input_gradient, is_fooled
-from robustcnn.attacks.craft import NEAR, SIZES, best_size, prepare
+from robustcnn.attacks.batch_size import SIZES, best_size
+from robustcnn.attacks.craft import NEAR, prepare
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import global_seed, seeded
 from robustcnn.core.spec import ImageSpec
@@ -229,17 +229,35 @@ def test_auto_takes_the_fastest_size(fastest: int, monkeypatch: pytest.MonkeyPat
     def speed(_: object, images: Tensor, __: Tensor) -> float:
         return 2.0 ** -abs(math.log2(len(images) / fastest))
 
-    monkeypatch.setattr(import_module("robustcnn.attacks.craft"), "_speed", speed)
+    monkeypatch.setattr(batch_size, "_speed", speed)
+    monkeypatch.setattr(batch_size, "_FOUND", {})
     view = fast_view(settled("smallcnn", width=0.1), pictures())
     assert best_size(view, pictures(2048), labels(2048)) == fastest
 
 
 def test_a_larger_batch_has_to_pay_for_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        import_module("robustcnn.attacks.craft"), "_speed", lambda _, images, __: 1 + 1e-5 * len(images)
-    )
+    monkeypatch.setattr(batch_size, "_speed", lambda _, images, __: 1 + 1e-5 * len(images))
+    monkeypatch.setattr(batch_size, "_FOUND", {})
     view = fast_view(settled("smallcnn", width=0.1), pictures())
     assert best_size(view, pictures(2048), labels(2048)) == SIZES[0]
+
+
+def test_sizes_are_tried_once_for_networks_of_one_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def speed(_: object, images: Tensor, __: Tensor) -> float:
+        tried.append(len(images))
+        return 1.0
+
+    monkeypatch.setattr(batch_size, "_speed", speed)
+    monkeypatch.setattr(batch_size, "_FOUND", {})
+    one, other = settled("smallcnn", width=0.1), settled("smallcnn", width=0.1)
+    nn.init.zeros_(next(other.parameters()))
+    for model in (one, other, one):
+        best_size(fast_view(model, pictures()), pictures(2048), labels(2048))
+    assert tried == [*SIZES[:2]]
+    best_size(fast_view(settled("smallcnn", width=0.2), pictures()), pictures(2048), labels(2048))
+    assert len(tried) == 4
 
 
 class Glutton(nn.Module):
