@@ -86,7 +86,7 @@ def _synced(folder: Path) -> str:
 
 def promote_run(names: Sequence[str], options: PromoteVerb, *, say: Say) -> None:
     """Register the most robust of these runs, or of all."""
-    say("exporting and registering (some seconds) ...")
+    say("exporting and registering the most robust (some seconds) ...")
     promoted = promote([options.runs / name for name in names] or known_runs(options.runs), name=options.name)
     say(f"{promoted}\nanywhere: mlflow.pyfunc.load_model({promoted.uri!r}).predict(pixels)")
 

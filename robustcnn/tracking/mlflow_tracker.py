@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -207,7 +208,10 @@ def send_model(client: MlflowClient, folder: Path, place: Place) -> LoggedModel:
     model = found[0] if found else client.create_logged_model(place.experiment_id, "model", place.run_id)
     with tempfile.TemporaryDirectory() as parent:
         exported = Path(parent) / "model"
-        _export(folder, exported)
+        # MLflow's own imports and torch's exporter warn of what is theirs to mend.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _export(folder, exported)
         client.log_model_artifacts(model.model_id, str(exported))
     client.finalize_logged_model(model.model_id, "READY")
     # The one thing that MLflow refuses to be told twice.
