@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robustcnn.core.losses import LossName, attack_loss, is_right, loss_and_slope
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import PerExample, ThreatModel
-from robustcnn.fast.plain_view import View, plain_view
+from robustcnn.fast.plain_view import View, cure, plain_view
 
 
 class Attack(Protocol):
@@ -136,7 +136,9 @@ def check_batch(images: Tensor, labels: Tensor, threat: ThreatModel) -> None:
 def check_classes(logits: Tensor, labels: Tensor) -> None:
     """Refuse labels that the model has no logit for."""
     if logits.ndim != 2 or logits.shape[1] < 2:
-        raise ValueError(f"model must return logits (N, K) with K >= 2, got {tuple(logits.shape)} for one image")
+        raise ValueError(
+            f"model must return logits (N, K) with K >= 2, got {tuple(logits.shape)} for one image{cure(logits)}"
+        )
     least, most = torch.stack(labels.aminmax()).tolist()
     if least < 0 or most >= logits.shape[1]:
         raise ValueError(

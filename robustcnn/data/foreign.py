@@ -64,7 +64,8 @@ def labels_of(labels: Any, classes: Sequence[str] | None = None) -> tuple[Tensor
     given = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
     if given.ndim != 1 or not len(given):
-        raise ValueError(f"labels must be of shape (N,), at least one, got {given.shape}")
+        one_hot = " (one-hot rows: pass labels.argmax(1))" if given.ndim == 2 and len(given) else ""
+        raise ValueError(f"labels must be of shape (N,), at least one, got {given.shape}{one_hot}")
     if given.dtype.kind in "US":
         words = given.astype(str).tolist()
         names = tuple(map(str, classes)) if classes is not None else tuple(sorted(set(words)))

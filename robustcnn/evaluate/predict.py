@@ -9,7 +9,7 @@ from robustcnn.core.losses import cross_entropy
 from robustcnn.core.results import Scores
 from robustcnn.core.runtime import Precision, autocast, evaluating
 from robustcnn.data import ResidentDataset
-from robustcnn.fast.plain_view import plain_view
+from robustcnn.fast.plain_view import cure, plain_view
 
 
 @torch.no_grad()
@@ -27,7 +27,7 @@ def _rows(logits: Tensor, images: Tensor) -> Tensor:
     if logits.ndim != 2 or len(logits) != len(images):
         raise ValueError(
             f"model must return logits ({len(images)}, K) for {len(images)} images, one row each, got "
-            f"{tuple(logits.shape)}"
+            f"{tuple(logits.shape)}{cure(logits)}"
         )
     return logits
 

@@ -34,7 +34,7 @@ from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
 from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
-from robustcnn.fast.plain_view import plain_view
+from robustcnn.fast.plain_view import cure, plain_view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -176,7 +176,7 @@ def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:
     if logits.shape != (len(data), data.spec.num_classes):
         raise ValueError(
             f"model must return logits ({len(data)}, {data.spec.num_classes}), one for each class of {data.name}, "
-            f"got {tuple(logits.shape)}"
+            f"got {tuple(logits.shape)}{cure(logits)}"
         )
     return logits
 

@@ -77,10 +77,12 @@ def beneath(model: nn.Module) -> nn.Module:
 
 
 def check_takes(model: nn.Module, images: Tensor) -> None:
-    """Refuse, in one line, a model that fails on these images by itself."""
+    """Refuse, in one line, a model that fails on these images by itself, or has no logits for them."""
     try:
         with torch.no_grad():
-            plain_view(model)(images)
+            logits = plain_view(model)(images)
+    except NoLogits:
+        raise
     except Exception as problem:
         if out_of_memory(problem):
             raise
@@ -88,6 +90,24 @@ def check_takes(model: nn.Module, images: Tensor) -> None:
             f"the model fails on images {tuple(images.shape)}: {first_line(problem)} "
             "(does it expect other channels, or another size?)"
         ) from problem
+
+    if logits.ndim != 2 or logits.shape[1] < 2 or len(logits) != len(images):
+        raise NoLogits(
+            f"model must return logits (N, K) with K >= 2, got {tuple(logits.shape)} for {len(images)} images"
+            f"{cure(logits)}"
+        )
+
+
+class NoLogits(ValueError):
+    """A model answers, but with something else."""
+
+
+def cure(answer: Tensor) -> str:
+    """How what a model returned may become logits (N, K), in brackets, where one can guess it."""
+    shape = answer.shape
+    if len(shape) == 1 or (len(shape) == 2 and shape[1] == 1):
+        return " (of one score a picture make two logits: torch.stack([0 * score, score], 1))"
+    return " (flatten it: .flatten(1))" if len(shape) > 2 and set(shape[2:]) == {1} else ""
 
 
 def logits_of(answer: Any) -> Tensor:
@@ -97,7 +117,7 @@ def logits_of(answer: Any) -> Tensor:
     for each in _candidates(answer):
         if isinstance(each, Tensor) and each.ndim == 2:
             return each
-    raise ValueError(
+    raise NoLogits(
         f"model must return logits (N, K), or them first in a tuple or by the name of logits, got {_kind(answer)} "
         "(wrap it in an nn.Module that returns the logits alone)"
     )
@@ -108,10 +128,10 @@ def _candidates(answer: Any) -> Iterator[Any]:
         yield from (answer[name] for name in NAMED if name in answer)
         if len(answer) == 1:
             yield from answer.values()
-    elif isinstance(answer, tuple | list):
-        yield from answer[:1]
     else:
-        yield getattr(answer, "logits", None)
+        # A tuple may have names too.
+        yield from (getattr(answer, name, None) for name in NAMED)
+        yield from answer[:1] if isinstance(answer, tuple | list) else ()
 
 
 def _kind(answer: Any) -> str:

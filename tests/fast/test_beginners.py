@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -121,6 +124,57 @@ def test_an_answer_without_logits_is_refused_with_what_it_holds() -> None:
 
     with pytest.raises(ValueError, match=r"model must return logits \(N, K\).* got a dict of a, b"):
         predict(Nameless(), data_of(Tutorial()))
+
+
+class Named(NamedTuple):
+    hidden: Tensor
+    logits: Tensor
+
+
+@dataclass
+class Answered:
+    loss: Tensor | None
+    logits: Tensor
+
+
+@pytest.mark.parametrize("kind", [Named, Answered])
+def test_logits_are_known_by_their_name_wherever_they_stand(kind: Callable[[Tensor, Tensor], object]) -> None:
+    class Wrapped(Tutorial):
+        def forward(self, x: Tensor) -> object:
+            logits = super().forward(x)
+            return kind(logits.roll(1, 1), logits)
+
+    torch.manual_seed(0)
+    model, plain = Wrapped().eval(), Tutorial().eval()
+    plain.load_state_dict(model.state_dict())
+    data = data_of(model)
+    assert torch.equal(data.labels, plain(data.images).argmax(1))
+    assert torch.equal(*(craft(FGSM(), each, data.images, data.labels, THREAT) for each in (model, plain)))
+
+
+@pytest.mark.parametrize(
+    ("end", "says"),
+    [
+        (lambda logits: logits[:, 0], r"of one score a picture make two logits"),
+        (lambda logits: logits[:, :1], r"of one score a picture make two logits"),
+        (lambda logits: logits[:, :, None, None], r"\(flatten it: .flatten\(1\)\)"),
+        (lambda _: object(), r"got object \(wrap it in an nn.Module that returns the logits alone\)$"),
+        (lambda logits: logits.detach().numpy(), r"got ndarray \(wrap it in an nn.Module that returns .*alone\)$"),
+    ],
+)
+def test_what_is_no_logits_is_refused_at_once_with_the_cure(end: Callable[[Tensor], object], says: str) -> None:
+    class Ended(Tutorial):
+        def forward(self, x: Tensor) -> object:
+            return end(super().forward(x))
+
+    data = data_of(Tutorial())
+    for refused in (
+        lambda: evaluate(Ended(), data, [FGSM()], [THREAT]),
+        lambda: craft(FGSM(), Ended(), data.images, data.labels, THREAT),
+    ):
+        # Warnings are errors here: nothing is tried on what cannot be attacked.
+        with pytest.raises(ValueError, match=f"model must return logits.*{says}"):
+            refused()
 
 
 class FailsLater(Tutorial):
