@@ -18,13 +18,15 @@ class Audited:
     broken: int
     """Of the audited, how many AutoAttack broke."""
     value: float
-    """The estimate: the share that stood, times the share of the audited that still stand."""
+    """The estimate: the share that stood, times the share of the audited that still stand; what is proven stands."""
     low: float
     high: float
     """95 % interval of AutoAttack's robust accuracy on these very examples; only the draw is left to chance."""
     new_low: float
     new_high: float
     """95 % interval for examples yet to come from where these did: the choice of the examples is chance too."""
+    proven: int = 0
+    """Of those that stood, how many are proven; none of them is drawn."""
     until: float | None = None
     """The width, in points, at which the audit was to stop; the intervals are then valid whenever it does."""
 
@@ -36,7 +38,8 @@ class Audited:
     @property
     def says(self) -> str:
         """What was found, in brackets behind the figure."""
-        return f"audited: AutoAttack broke {self.broken:,} of {self.drawn:,} that stood"
+        unproven = " unproven" if self.proven else ""
+        return f"audited: AutoAttack broke {self.broken:,} of {self.drawn:,}{unproven} that stood"
 
     def __str__(self) -> str:
         return f"{100 * self.value:.1f} % [{100 * self.low:.1f}, {100 * self.high:.1f}] ({self.says})"

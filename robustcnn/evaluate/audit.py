@@ -60,20 +60,22 @@ def audited(
     *,
     seed: int,
     attack: Callable[[int, Tensor], int],
+    proven: int = 0,
     ahead: Callable[[Sequence[Batch]], None] = lambda _: None,
     together: int = 1,
 ) -> Audited:
     """Audit a random part of the rows that stand; `attack` is given a batch's number and rows, and says how many fall.
 
     The order is fixed by the seed alone, so that an audit that was interrupted, or is asked for more, goes on in it.
-    `ahead` hears of the batches to come: of all, or of so many `together` where it may be over after any of them.
+    So many more stand because they are `proven`. `ahead` hears of the batches to come: of all, or of so many `together`
+    where it may be over after any of them.
     """
     order = standing[torch.randperm(len(standing), generator=seeded(seed))]
     most = len(order) if config.count is None else min(config.count, len(order))
     batches = [(number, rows.sort().values) for number, rows in enumerate(order[:most].split(BATCH)) if len(rows)]
     told = max(len(batches), 1) if config.until is None else together
     drawn = broken = 0
-    found = _figure(0, 0, len(order), total, config.until)
+    found = _figure(0, 0, len(order), proven, total, config.until)
     for number, rows in batches:
         if _narrow(found, config.until):
             break
@@ -81,7 +83,7 @@ def audited(
             ahead(batches[number : number + told])
         broken += attack(number, rows)
         drawn += len(rows)
-        found = _figure(broken, drawn, len(order), total, config.until)
+        found = _figure(broken, drawn, len(order), proven, total, config.until)
     return found
 
 
@@ -89,12 +91,13 @@ def _narrow(found: Audited, until: float | None) -> bool:
     return until is not None and 100 * (found.high - found.low) < until
 
 
-def _figure(broken: int, drawn: int, stood: int, total: int, until: float | None) -> Audited:
+def _figure(broken: int, drawn: int, unproven: int, proven: int, total: int, until: float | None) -> Audited:
     seen, interval = (
-        Counted(hits=broken, drawn=drawn, total=stood),
+        Counted(hits=broken, drawn=drawn, total=unproven),
         hits_in_all if until is None else watched_hits_in_all,
     )
     fewest, most = interval(seen)
+    stood = unproven + proven
     # Bonferroni: the draw misses with probability 0.01, the choice of the examples with 0.04.
     least_new, most_new = interval(seen, alpha=OF_THE_DRAW * ALPHA)
     low, high = share_between(stood - most_new, stood - least_new, total, alpha=(1 - OF_THE_DRAW) * ALPHA)
@@ -103,10 +106,11 @@ def _figure(broken: int, drawn: int, stood: int, total: int, until: float | None
         stood=stood,
         drawn=drawn,
         broken=broken,
-        value=stood / total * (1 - (broken / drawn if drawn else 0.0)),
+        value=(proven + unproven * (1 - (broken / drawn if drawn else 0.0))) / total,
         low=(stood - most) / total,
         high=(stood - fewest) / total,
         new_low=low,
         new_high=high,
+        proven=proven,
         until=until,
     )

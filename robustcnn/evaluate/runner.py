@@ -79,6 +79,7 @@ class Trial:
             blocks=self.blocks,
             audit=self.after.audit,
             doubt=self.after.doubt,
+            spared=self._spared,
             say=told,
         )
         self.hands.ahead(self._chains())

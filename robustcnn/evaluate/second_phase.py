@@ -69,6 +69,8 @@ class SecondPhase:
     audit: AuditConfig
     doubt: str
     """A reason to escalate that is known beforehand, such as a warning of the checklist; empty for none."""
+    spared: Callable[[ThreatModel], Tensor]
+    """Which examples (N,) are proven in a ball, and need no attack."""
     say: Say
 
     def begin(self, norm: str) -> None:
@@ -113,7 +115,7 @@ class SecondPhase:
         seconds = 0.0
         for number, sentinel in enumerate(swift.sentinels(threat)):
             seed = self.plan.seed_of(sentinel.attack, threat, -1 - number)
-            standing = _standing(worst)
+            standing = self._undecided(threat, worst)
             if sentinel.share:
                 near = margin(worst.logits[standing], self.data.labels.cpu()[standing])
                 order = near.argsort(descending=True, stable=True)[
@@ -138,7 +140,8 @@ class SecondPhase:
         against, seconds = Against.going_on(worst, self.data.labels.cpu()), 0.0
         for smaller in self.before:
             against.inherit(smaller)
-        left = [rows[~against.broken[rows]] for rows in self.blocks]
+        spared = self.spared(threat)
+        left = [rows[~(against.broken | spared)[rows]] for rows in self.blocks]
         pieces = [self._again(f"escalated-{_place(threat)}", index, threat, rows) for index, rows in enumerate(left)]
         pieces = [each for each in pieces if len(each.rows)]
         self.ahead([alone(each) for each in pieces])
@@ -171,21 +174,23 @@ class SecondPhase:
             tries = self.work(piece(batch, rows))
             return int((~is_right(tries.logits, labels[rows])).sum())
 
+        undecided = self._undecided(threat, worst)
         found = audited(
-            _standing(worst),
+            undecided,
             len(labels),
             self.audit,
             seed=self.plan.seed_of(self.autoattack, threat, -1),
             attack=attack,
+            proven=int((worst.broken_by == BrokenBy.STANDING).sum()) - len(undecided),
             ahead=lambda batches: self.ahead([alone(piece(*batch)) for batch in batches]),
             together=self.together,
         )
         self.say(f"{threat}: {found}")
         return found
 
-
-def _standing(worst: WorstCase) -> Tensor:
-    return (worst.broken_by == BrokenBy.STANDING).nonzero().flatten()
+    def _undecided(self, threat: ThreatModel, worst: WorstCase) -> Tensor:
+        """Rows that stand and are not proven."""
+        return ((worst.broken_by == BrokenBy.STANDING) & ~self.spared(threat)).nonzero().flatten()
 
 
 def _place(threat: ThreatModel) -> str:

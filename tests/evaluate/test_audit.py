@@ -32,6 +32,24 @@ def test_the_estimate_is_unbiased_and_the_interval_covers_in_200_resampled_audit
     assert len({each.broken for each in found}) > 4
 
 
+def test_what_is_proven_counts_as_standing_and_is_never_drawn() -> None:
+    proven, truth = 300, (STOOD - 20) / TOTAL
+    rows = torch.arange(STOOD - proven)
+    found = [
+        audited(rows, TOTAL, AuditConfig(count=100), seed=seed, attack=weak(50), proven=proven) for seed in range(200)
+    ]
+    assert sum(each.value for each in found) / 200 == pytest.approx(truth, abs=0.002)
+    assert sum(each.low <= truth <= each.high for each in found) >= 190
+    # As many drawn from fewer: closer than without the proof.
+    assert found[0].high - found[0].low < 0.8 * (audit(0, count=100).high - audit(0, count=100).low)
+    assert str(found[0]).endswith("of 100 unproven that stood)")
+
+
+def test_where_all_that_stands_is_proven_the_figure_is_exact_without_an_audit() -> None:
+    found = audited(torch.arange(0), TOTAL, AuditConfig(count=100), seed=0, attack=weak(50), proven=STOOD)
+    assert (found.drawn, found.low, found.value, found.high) == (0, *3 * (STOOD / TOTAL,))
+
+
 def test_stopping_when_it_is_narrow_keeps_the_level() -> None:
     truth = (STOOD - 20) / TOTAL
     found = [audit(seed, until=4.0) for seed in range(200)]

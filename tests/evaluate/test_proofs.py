@@ -9,6 +9,7 @@ import torch
 from straight import EPS, STEEPEST, Doing, Linear, balls, examples, room
 from torch import Tensor, nn
 
+from robustcnn.attacks.noise import UniformNoise
 from robustcnn.certify import radii
 from robustcnn.certify.margins import Prover
 from robustcnn.core.norms import NormName
@@ -138,3 +139,14 @@ def test_radii_of_a_linear_model_are_the_distances_to_its_boundary() -> None:
     far = room(data, "linf").clamp(0, 0.1)
     assert (found <= far + 1e-6).all()
     assert ((far - found) < 0.1 / 1000 + 1e-4).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*DLR loss:UserWarning")
+def test_proven_examples_are_spared_the_audit() -> None:
+    data = examples()
+    options = {"attacks": [UniformNoise()], "threats": balls("linf")[:1], "block": 80, "audit": 80}
+    plain, beside = (evaluate(Linear(), data, certify=method, **options) for method in (None, "crown"))
+    ours, theirs = beside.threats[0].audit, plain.threats[0].audit
+    assert (ours.proven, theirs.proven) == (beside.proofs[0].proven.hits, 0)
+    assert ours.drawn == ours.stood - ours.proven > 0
+    assert ours.value == theirs.value
