@@ -21,6 +21,7 @@ from robustcnn.evaluate.parts import Parts
 from robustcnn.evaluate.plan import Plan
 
 BatchSize = int | Literal["auto"]
+Compile = Literal["auto", "yes", "no"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -53,12 +54,14 @@ class Job:
     clean: Tensor
     """The model's logits (N, K) on the data, on the CPU."""
     batch_size: BatchSize = "auto"
+    compiled: bool = False
+    """Whether the view is."""
 
     @cached_property
     def view(self) -> nn.Module:
         """The model to search with: one for all pieces, and none for an evaluation that is found complete."""
         few = self.data.subset(self.plan.block)
-        options = {"precision": self.plan.precision, "batch_size": self.batch_size}
+        options = {"precision": self.plan.precision, "batch_size": self.batch_size, "compiled": self.compiled}
         view = prepare(self.model, as_pixels(few.images), few.labels, **options)  # type: ignore[arg-type]
         if isinstance(view, BlackBoxView):
             # Searches that start from another class's picture need not look for one.

@@ -25,10 +25,10 @@ from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
 from robustcnn.evaluate.first_look import first_look
-from robustcnn.evaluate.foresight import forecast
+from robustcnn.evaluate.foresight import forecast, worth_compiling
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts
-from robustcnn.evaluate.pieces import BatchSize, Crew, Hands, Job
+from robustcnn.evaluate.pieces import BatchSize, Compile, Crew, Hands, Job
 from robustcnn.evaluate.plan import Plan, refuse_early
 from robustcnn.evaluate.predict import predict
 from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
@@ -55,6 +55,7 @@ def evaluate(
     name: str = "model",
     precision: Precision = "fp32",
     batch_size: BatchSize = "auto",
+    compile: Compile = "no",
     block: int = 512,
     seed: int = 0,
     folder: Path | None = None,
@@ -79,6 +80,8 @@ def evaluate(
     examples is then known to an exact interval; `until` stops once that is narrower than so many points. `Swift` hands
     over to AutoAttack where its sentinel finds something, or where `findings` (of `run_checks`) hold more than passes.
 
+    `compile` has the search's view of the model compiled; `auto` where the work is long enough to pay for it.
+
     With `certify`, what can be proven is proven first and spared the attacks, but for a check of it; the report then
     has both sides. A proven example that an attack breaks fails the whole measurement.
     """
@@ -87,6 +90,7 @@ def evaluate(
     )
     after = After(audit=AuditConfig(count=audit, until=until), doubt=doubt(findings))
     options = {"name": name, "batch_size": batch_size, "folder": folder, "progress": progress, "say": say}
+    options["compile"] = compile
     report = judge(model, data, plan, after=after, **options).report  # type: ignore[arg-type]
     return replace(report, findings=(*report.findings, *findings))
 
@@ -105,6 +109,7 @@ def judge(
     *,
     name: str = "model",
     batch_size: BatchSize = "auto",
+    compile: Compile = "no",
     folder: Path | None = None,
     progress: bool = False,
     after: After = After(),  # noqa: B008  (frozen)
@@ -118,7 +123,10 @@ def judge(
         clean = _clean_logits(model, data)
         refuse_early(plan, model, data)
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
-        job = Job(model=model, data=data, plan=plan, clean=clean, batch_size=batch_size)
+        job = Job(model=model, data=data, plan=plan, clean=clean, batch_size=batch_size, compiled=compile == "yes")
+        if compile == "auto" and parts.empty and worth_compiling(job):
+            say("the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)")
+            job = replace(job, compiled=True)
         if (progress or folder) and parts.empty and (told := forecast(job, together=crew.size if crew else 1)):
             say(told)
         trial = Trial(Hands(job, parts, crew), after)

@@ -118,7 +118,8 @@ def _judged(case: _Case) -> tuple[Judged, ThreatModel]:
     config, crew = case.config, case.crew
 
     def judged_with(after: After) -> Judged:
-        options = {"batch_size": config.batch_size, "folder": case.folder / "parts", "after": after, "say": case.say}
+        options = {"batch_size": config.batch_size, "compile": config.compile, "folder": case.folder / "parts"}
+        options |= {"after": after, "say": case.say}  # type: ignore[dict-item]
         name, progress = case.victim.name, crew is None
         return judge(case.victim.model, case.data, case.plan, name=name, progress=progress, crew=crew, **options)  # type: ignore[arg-type]
 

@@ -24,6 +24,7 @@ from robustcnn.data.registry import DataConfig, load
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import Plan, attack_named, fingerprint, suite
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
+from robustcnn.evaluate.pieces import Compile
 from robustcnn.evaluate.suites import SuiteName, asking_suite
 from robustcnn.models.checkpoint import Which
 from robustcnn.runs.find_model.victim import SourceConfig
@@ -87,6 +88,8 @@ class EvaluateConfig:
     """CPU threads; tiny models are fastest with 1."""
     batch_size: int | Literal["auto"] = "auto"
     """Images looked at together in a search; auto finds a size that suits the machine."""
+    compile: Compile = "auto"
+    """Compile the model that is searched with; auto does so on a GPU where the work is long enough to pay."""
     source: SourceConfig = field(default_factory=SourceConfig)
     """Of models that come from elsewhere."""
     pool: PoolConfig = field(default_factory=PoolConfig)

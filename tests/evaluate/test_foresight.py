@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +12,8 @@ from torch import nn
 from robustcnn.attacks import APGD, FGSM, PGD, Attack, AutoAttack, Square, Swift
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
-from robustcnn.evaluate import Plan, judge
-from robustcnn.evaluate.foresight import _passes, _spoken
+from robustcnn.evaluate import Plan, foresight, judge
+from robustcnn.evaluate.foresight import _passes, _spoken, worth_compiling
 from robustcnn.evaluate.suites import asking_suite
 
 THREAT = ThreatModel(norm="linf", eps=0.1)
@@ -61,3 +62,25 @@ def test_the_full_suite_walks_along_the_boundary_in_two_ways_where_both_measure_
     assert "Boundary" in names["l2"]
     assert "Boundary" not in names["linf"]
     assert all("HopSkipJump" in each for each in names.values())
+
+
+@pytest.mark.parametrize(("kind", "seconds", "pays"), [("cuda", 601, True), ("cuda", 599, False), ("cpu", 1e6, False)])
+def test_compiling_pays_in_long_work_on_a_gpu(
+    kind: str, seconds: float, pays: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foresight, "_seconds", lambda _: seconds)
+    job = SimpleNamespace(data=SimpleNamespace(device=torch.device(kind)))
+    assert worth_compiling(job) is pays  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_compiled_search_comes_to_the_same_figures(tiny: ResidentDataset) -> None:
+    torch.manual_seed(0)
+    model, lines = nn.Sequential(nn.Flatten(), nn.Linear(144, 3)).eval(), list[str]()
+    plan = Plan(attacks=(PGD(steps=2),), threats=(THREAT,), precision="fp32", block=8, seed=0)
+    data = tiny.subset(8)
+    plain, compiled = (
+        judge(model, data, plan, compile=how, batch_size=8, say=lines.append).report for how in ("no", "yes")
+    )
+    assert [each.robust for each in plain.threats] == [each.robust for each in compiled.threats]
+    assert not any("compile" in line for line in lines)

@@ -107,6 +107,7 @@ class PoolCrew:
                 plan=job.plan,
                 clean=job.clean,
                 batch_size=job.batch_size,
+                compiled=job.compiled,
                 device=self.device,
                 threads=self.threads,
                 version=self.version,

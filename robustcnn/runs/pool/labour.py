@@ -104,6 +104,7 @@ def _unpack(model: Parcel, data: Parcel, rest: Parcel) -> Job:
         plan=small.plan,
         clean=small.clean,
         batch_size=small.batch_size,
+        compiled=small.compiled,
     )
 
 

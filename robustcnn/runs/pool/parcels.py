@@ -50,6 +50,7 @@ class Rest:
     device: DeviceName
     threads: int
     version: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
