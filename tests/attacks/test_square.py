@@ -89,6 +89,13 @@ def test_a_window_is_a_square_of_one_colour_and_lies_anywhere() -> None:
     assert {columns for _, columns in places} == {(left, left + 4) for left in range(9)}
 
 
+def test_every_channel_of_a_window_has_a_sign_of_its_own() -> None:
+    grey = torch.full((400, 3, 4, 4), 0.5)
+    up = (Stripes().change(grey, grey, 0.1, 4, seeded(0)) > grey)[:, :, 0, 0]
+    # Eight combinations of three signs, as often as chance has it.
+    assert torch.bincount(up.int() @ torch.tensor([1, 2, 4], dtype=torch.int32), minlength=8).min() > 25
+
+
 def test_the_pyramid_is_the_sum_of_its_published_rings() -> None:
     # Equation 2 of the paper for 5 x 5: the middle has 1 + 1/4 + 1/9, the next ring 1/4 + 1/9, the edge 1/9.
     pyramid = L2.windows._bump(5, 5)
