@@ -52,8 +52,7 @@ def main() -> None:
 
 
 def _models(args: object, fields: tuple[Field, ...]) -> object:
-    few = args.first or None
-    train, validation, test = fields[0].parts()
+    few, (train, validation, test) = args.first or None, fields[0].parts()
     plain = healthy(fields[0], "smallcnn", 0.25, "plain", args.networks)
     for kind, made in {"broken": defended, "held out": held_out, "third round": later}.items():
         for name, make in list(made(plain, train, validation, args.networks).items())[:few]:
