@@ -16,7 +16,7 @@ from robustcnn.core.meeting import joined
 from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.runtime import seeded
 from robustcnn.models import PixelModel
-from robustcnn.train import Adversarial, Fast, Free, GanConfig, Mart, Standard, Trades, pretrain
+from robustcnn.train import Adversarial, Fast, Free, GanConfig, Ibp, Mart, Standard, Trades, pretrain
 
 THREAT = ThreatModel(norm="linf", eps=0.1)
 PLAIN = replace(QUICK, epochs=2, optim=OptimConfig(lr=0.02), watch=30)
@@ -30,6 +30,7 @@ CONFIGS = {
     "awp": replace(PLAIN, objective=Adversarial(threat=THREAT, steps=2), awp=0.01),
     "ema": replace(PLAIN, ema=0.9),
     "mixup": replace(PLAIN, objective=Standard(mixup=0.5)),
+    "ibp": replace(PLAIN, objective=Ibp(threat=THREAT, warmup=0.5, clean=0.0)),
     "l2": replace(PLAIN, objective=Adversarial(threat=ThreatModel(norm="l2", eps=0.5), steps=2)),
 }
 """Of the 180 training images, batches of 32 leave one of 20 for the end."""
