@@ -29,7 +29,7 @@ from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.audit import AuditConfig, audited
 
 HEAD = ["network", "ball", "n", "AutoAttack leaves", "Swift leaves", "only AutoAttack broke", "only Swift broke"]
-HEAD += ["CPU ms an image", "ratio", "passes an image", "ratio", "audits that cover"]
+HEAD += ["CPU ms an image", "ratio", "passes an image", "ratio", "audits that cover", "handed over"]
 ATTACKS = {"autoattack": AutoAttack(), "swift": Swift()}
 
 
@@ -70,7 +70,15 @@ def row(name: str, outcomes: list[dict[str, Any]]) -> list[object]:
     paired = [len(left), left.sum(), stand.sum(), (stand > left).sum(), (left > stand).sum()]
     seconds = [f"{1000 * price[0]:.0f} / {1000 * own[0]:.1f}", f"{price[0] / own[0]:.1f}"]
     passes = [f"{price[1]:,.0f} / {own[1]:,.0f}", f"{price[1] / own[1]:.1f}"]
-    return [name, NETS[name].threat, *paired, *seconds, *passes, f"{100 * covered:.0f} %"]
+    return [
+        name,
+        NETS[name].threat,
+        *paired,
+        *seconds,
+        *passes,
+        f"{100 * covered:.0f} %",
+        "yes" if ours["escalated"] else "no",
+    ]
 
 
 def _covers(stand: np.ndarray, left: np.ndarray, seed: int) -> bool:

@@ -79,14 +79,15 @@ class Swift(Ensemble):
         if self.sentinel < 0:
             raise ValueError(f"sentinel must be a number of examples, or 0 for none, got {self.sentinel}")
 
-    def stages(self, threat: ThreatModel, classes: int = 10) -> tuple[Stage, ...]:
+    def stages(self, threat: ThreatModel) -> tuple[Stage, ...]:
         """What is done, in this order; measured in `experiments/46_swift_budget.py`."""
         ascents = (
             Stage(StagedPGD(steps=self._scaled(40), orders=1), 1.0),
             Stage(NearestTargets(steps=self._scaled(20)), 0.3),
             Stage(StagedPGD(steps=self._scaled(80), orders=2), 0.2),
-            Stage(NearestTargets(steps=self._scaled(50), restarts=2), 0.1),
-            Stage(APGD(steps=self._scaled(50), loss="dlr" if classes > 3 else "margin", targets=9), NEAR),
+            Stage(NearestTargets(steps=self._scaled(100)), 0.2),
+            Stage(APGD(steps=self._scaled(100)), 0.1),
+            Stage(NearestTargets(steps=self._scaled(200)), NEAR),
         )
         if threat.sparse:
             # Steps of one length suit l1 badly: AutoPGD's adapt.
@@ -108,7 +109,7 @@ class Swift(Ensemble):
     @property
     def search_without_gradients(self) -> Square:
         """For the nearest, and for the sentinel."""
-        return Square(queries=self._scaled(400))
+        return Square(queries=self._scaled(300))
 
     def sentinels(self, threat: ThreatModel) -> tuple[Sentinel, ...]:
         """Who looks whether something was missed; where no search without gradients is known, AutoAttack on a few."""
@@ -116,8 +117,8 @@ class Swift(Ensemble):
             return Sentinel(self.search_without_gradients, NEAR), Sentinel(self.search_without_gradients, 0)
         return (Sentinel(AutoAttack(), 0.01),)
 
-    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:
-        attacks = tuple(stage.attack for stage in self.stages(threat, classes))
+    def members(self, classes: int, threat: ThreatModel) -> tuple[Attack, ...]:  # noqa: ARG002
+        attacks = tuple(stage.attack for stage in self.stages(threat))
         if not self.escalates:
             return attacks
         return (*attacks, AutoAttack())
@@ -132,7 +133,7 @@ class Swift(Ensemble):
             return replace(found, escalated="the model does not answer twice alike")
         ground, index, doubt = _Ground(model, images, labels, threat, generator), 0, ""
         sentinels = self.sentinels(threat) if self.escalates and self.sentinel else ()
-        plan: tuple[Stage | Sentinel, ...] = (*self.stages(threat, ground.classes), *sentinels)
+        plan: tuple[Stage | Sentinel, ...] = (*self.stages(threat), *sentinels)
         with frame("stages", lambda: {"index": index, "doubt": doubt, **ground.kept}) as before:
             if before:
                 ground.take_up(before)
@@ -207,7 +208,6 @@ class _Ground:
     ) -> None:
         self.model, self.images, self.labels, self.threat, self.generator = model, images, labels, threat, generator
         logits = exact_logits(model, images)
-        self.classes = logits.shape[1]
         self.worst, self.near = images.clone(), margin(logits, labels)
         self.broken_by = torch.where(is_fooled(logits, labels), BrokenBy.CLEAN, BrokenBy.STANDING)
         self.lot = torch.rand(len(labels), generator=generator, device=generator.device).to(labels.device)

@@ -67,7 +67,7 @@ def _pace(job: Job) -> float:
 def _passes(attack: Attack, classes: int, threat: ThreatModel) -> float:
     """Looks with a gradient at each image."""
     if isinstance(attack, Swift):
-        return sum(stage.share * _passes(stage.attack, classes, threat) for stage in attack.stages(threat, classes))
+        return sum(stage.share * _passes(stage.attack, classes, threat) for stage in attack.stages(threat))
     if isinstance(attack, Ensemble):
         with warnings.catch_warnings():
             # What it has to say of the model it says when it is run.
