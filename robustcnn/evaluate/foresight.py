@@ -8,7 +8,6 @@ import warnings
 import torch
 
 from robustcnn.attacks.base import Attack, input_gradient
-from robustcnn.attacks.black_box import BlackBoxView
 from robustcnn.attacks.ensemble import Ensemble
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.swift import Swift
@@ -29,50 +28,46 @@ COUNTS = ("steps", "restarts", "eot", "draws", "searches")
 """Fields that multiply an attack's passes."""
 
 
-def forecast(job: Job, *, together: int = 1) -> str:
-    """A sentence for who waits, empty where the model may only be asked; nothing broken on the way is the longest."""
-    seconds = _seconds(job)
-    return "" if seconds is None else f"the attacks take at most about {_spoken(seconds / together)}"
+def forecast(seconds: float) -> str:
+    """A sentence for who waits."""
+    return f"the attacks take at most about {_spoken(seconds)}"
 
 
-def worth_compiling(job: Job) -> bool:
+def worth_compiling(seconds: float, device: torch.device) -> bool:
     """Whether that pays: on a GPU, in an evaluation that takes much longer than the compiler."""
-    if job.data.device.type == "cpu":
-        return False
-    return (_seconds(job) or 0.0) >= LONG
+    return device.type != "cpu" and seconds >= LONG
 
 
-def _seconds(job: Job) -> float | None:
-    if isinstance(job.view, BlackBoxView):
-        return None
+def longest(job: Job, seconds: float) -> float:
+    """How long all attacks take, at so many seconds an image and pass, if nothing is broken on the way."""
     classes, right = job.clean.shape[1], int(is_right(job.clean, job.data.labels.cpu()).sum())
-    passes = sum(_passes(attack, classes, threat) for attack in job.plan.attacks for threat in job.plan.threats)
-    with global_seed(job.plan.seed):
-        return _pace(job) * passes * right
+    count = sum(passes(attack, classes, threat) for attack in job.plan.attacks for threat in job.plan.threats)
+    return seconds * count * right
 
 
-def _pace(job: Job) -> float:
+def pace(job: Job) -> float:
     """Seconds an image and pass, on the first block."""
     block = job.data.subset(job.plan.block)
     images, labels, times = as_pixels(block.images), block.labels, []
-    for _ in range(TIMES):
-        start = time.perf_counter()
-        input_gradient(job.view, images, lambda logits, rows: margin(logits, labels[rows]))
-        if images.is_cuda:
-            torch.cuda.synchronize(images.device)
-        times.append(time.perf_counter() - start)
+    with global_seed(job.plan.seed):
+        for _ in range(TIMES):
+            start = time.perf_counter()
+            input_gradient(job.view, images, lambda logits, rows: margin(logits, labels[rows]))
+            if images.is_cuda:
+                torch.cuda.synchronize(images.device)
+            times.append(time.perf_counter() - start)
     return min(times[1:]) / len(images)
 
 
-def _passes(attack: Attack, classes: int, threat: ThreatModel) -> float:
+def passes(attack: Attack, classes: int, threat: ThreatModel) -> float:
     """Looks with a gradient at each image."""
     if isinstance(attack, Swift):
-        return sum(stage.share * _passes(stage.attack, classes, threat) for stage in attack.stages(threat))
+        return sum(stage.share * passes(stage.attack, classes, threat) for stage in attack.stages(threat))
     if isinstance(attack, Ensemble):
         with warnings.catch_warnings():
             # What it has to say of the model it says when it is run.
             warnings.simplefilter("ignore")
-            return sum(_passes(each, classes, threat) for each in attack.members(classes, threat))
+            return sum(passes(each, classes, threat) for each in attack.members(classes, threat))
     if isinstance(attack, Square):
         return FORWARD * attack.queries
     options = getattr(attack, "options", {})

@@ -27,6 +27,11 @@ UNDER_WAY = ".under-way"
 """Ends the name of a piece that is not finished."""
 
 
+def is_begun(folder: Path | None) -> bool:
+    """Whether some of the work of this folder is done."""
+    return folder is not None and any(folder.glob("*.safetensors"))
+
+
 class Parts:
     """The pieces of one evaluation; without a folder nothing is kept."""
 
@@ -38,11 +43,6 @@ class Parts:
             _refuse_another(folder, page)
         else:
             write_atomically(folder / PAGE, self.plan.encode())
-
-    @property
-    def empty(self) -> bool:
-        """Whether all work is still to be done."""
-        return self.folder is None or not any(self.folder.glob("*.safetensors"))
 
     def fetch(self, name: str, rows: Tensor, make: Callable[[], Tries]) -> Tries:
         """The piece of this name, about these examples: from the disk where it is whole, else made, and kept."""

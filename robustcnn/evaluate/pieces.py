@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
@@ -33,6 +34,8 @@ class Piece:
     threat: ThreatModel
     rows: Tensor
     seed: int
+    left: int = 1
+    """Pieces of its chain that are still to be made, this one counted."""
 
 
 Chain = Generator[Piece, Tries, None]
@@ -44,15 +47,24 @@ def alone(piece: Piece) -> Chain:
     yield piece
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+class Seen(NamedTuple):
+    """What was seen of a model before any piece was made."""
+
+    clean: Tensor
+    """Its logits (N, K) on the data, on the CPU."""
+    pace: float | None
+    """Seconds an image and pass; None where nobody asked, or where the model may only be asked."""
+
+
+@dataclass(kw_only=True, eq=False)
 class Job:
     """What pieces are about."""
 
     model: nn.Module
     data: ResidentDataset
     plan: Plan
-    clean: Tensor
-    """The model's logits (N, K) on the data, on the CPU."""
+    clean: Tensor = field(default_factory=lambda: torch.empty(0, 0))
+    """The model's logits (N, K) on the data, on the CPU, once it was asked; pieces need them of black boxes only."""
     batch_size: BatchSize = "auto"
     compiled: bool = False
     """Whether the view is."""
@@ -80,6 +92,9 @@ class Crew(Protocol):
     @property
     def size(self) -> int:
         """How many pieces are worked on at once."""
+
+    def sight(self, job: Job, *, timed: bool) -> Seen:
+        """What `first_sight` sees, looked at elsewhere."""
 
     def work(self, job: Job, chains: Sequence[Chain], parts: Parts) -> None:
         """Bring every chain to its end; what comes back is kept in `parts`."""

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from robustcnn import __version__
 from robustcnn.attacks.base import Attack
-from robustcnn.attacks.black_box import black_box_in
 from robustcnn.certify.margins import Method
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.proof import Proof, TwoSided
@@ -22,19 +21,17 @@ from robustcnn.core.results import Finding, RobustnessReport, Smallest
 from robustcnn.core.runtime import Precision, derived_seed, evaluating, exact_float32, global_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
-from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.audit import AuditConfig, refuse_audit
-from robustcnn.evaluate.first_look import first_look
-from robustcnn.evaluate.foresight import forecast, worth_compiling
+from robustcnn.evaluate.first_sight import sight
+from robustcnn.evaluate.foresight import forecast, longest, worth_compiling
 from robustcnn.evaluate.metrics import metrics
-from robustcnn.evaluate.parts import Parts
+from robustcnn.evaluate.parts import Parts, is_begun
 from robustcnn.evaluate.pieces import BatchSize, Compile, Crew, Hands, Job
-from robustcnn.evaluate.plan import Plan, refuse_early
-from robustcnn.evaluate.predict import predict
+from robustcnn.evaluate.plan import Plan
 from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
 from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
-from robustcnn.fast.plain_view import cure, plain_view
+from robustcnn.fast.plain_view import plain_view
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -119,16 +116,22 @@ def judge(
     """`evaluate`, with the worst images beside the report; a `crew` makes the pieces that have no file yet."""
     refuse_audit(plan.attacks, after.audit)
     model = plain_view(model)
-    with evaluating(model), exact_float32(), global_seed(derived_seed(plan.seed, "clean")):
-        clean = _clean_logits(model, data)
-        refuse_early(plan, model, data)
+    with evaluating(model), exact_float32(), global_seed(derived_seed(plan.seed, "judge")):
+        job = Job(model=model, data=data, plan=plan, batch_size=batch_size, compiled=compile == "yes")
+        wanted = progress or folder or (compile == "auto" and data.device.type != "cpu")
+        timed = bool(wanted) and not is_begun(folder)
+        clean, pace = (crew.sight if crew else sight)(job, timed=timed)
+        job.clean = clean
         parts = Parts(folder, plan.page(model, data, clean.argmax(1)))
-        job = Job(model=model, data=data, plan=plan, clean=clean, batch_size=batch_size, compiled=compile == "yes")
-        if compile == "auto" and parts.empty and worth_compiling(job):
-            say("the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)")
-            job = replace(job, compiled=True)
-        if (progress or folder) and parts.empty and (told := forecast(job, together=crew.size if crew else 1)):
-            say(told)
+        if pace is not None:
+            seconds = longest(job, pace)
+            if compile == "auto" and worth_compiling(seconds, data.device):
+                say(
+                    "the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)"
+                )
+                job = replace(job, compiled=True)
+            if progress or folder:
+                say(forecast(seconds / (crew.size if crew else 1)))
         trial = Trial(Hands(job, parts, crew), after)
         trial.proofs = prove(model, lambda: job.view, data, plan, clean, parts, say)
         with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
@@ -176,17 +179,6 @@ def _both_sides(
 
 def _largest(balls: Sequence[ThreatModel]) -> ThreatModel:
     return [threat for threat in balls if math.isfinite(threat.eps)][-1] if math.isfinite(balls[0].eps) else balls[0]
-
-
-def _clean_logits(model: nn.Module, data: ResidentDataset) -> Tensor:
-    first_look(model, as_pixels(data.images[:1]), again=black_box_in(model) is None)
-    logits = predict(model, data).cpu()
-    if logits.shape != (len(data), data.spec.num_classes):
-        raise ValueError(
-            f"model must return logits ({len(data)}, {data.spec.num_classes}), one for each class of {data.name}, "
-            f"got {tuple(logits.shape)}{cure(logits)}"
-        )
-    return logits
 
 
 def _smallest(evidence: Sequence[Evidence]) -> Smallest:

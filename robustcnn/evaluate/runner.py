@@ -138,10 +138,10 @@ class Trial:
     def _chain(self, balls: Sequence[ThreatModel], number: int, block: int) -> Chain:
         rows = self.blocks[block]
         broken = ~is_right(self.clean[rows], self.labels[rows])
-        for threat in balls:
+        for left, threat in zip(range(len(balls), 0, -1), balls, strict=True):
             standing = ~(broken | self._spared(threat)[rows])
             if standing.any():
-                tries = yield self._piece(number, threat, block, rows[standing])
+                tries = yield replace(self._piece(number, threat, block, rows[standing]), left=left)
                 broken[standing] |= ~is_right(tries.logits, self.labels[rows[standing]])
 
     def _spared(self, threat: ThreatModel) -> Tensor:

@@ -17,6 +17,8 @@ from robustcnn.core.roomy import rest, slices
 from robustcnn.data.resident import ResidentDataset, as_pixels
 from robustcnn.evaluate import predict
 
+LOOKED = 64
+"""Examples at a time in which those that were turned are looked for: the first few are mostly enough."""
 Answer = tuple[str, float]
 """The predicted class and its probability."""
 
@@ -66,7 +68,7 @@ class Gallery:
 def gallery_of(model: nn.Module, data: ResidentDataset, adversarial: Tensor, *, threat: str, count: int = 6) -> Gallery:
     """The first `count` examples that the attack turned from right to wrong; others only when there are too few."""
     turned, others = list[int](), list[int]()
-    for rows in slices(len(data)):
+    for rows in slices(len(data), LOOKED):
         before, after = _said(model, data, adversarial, range(len(data))[rows])
         labels = data.labels[rows].cpu()
         fooled = (before.argmax(1) == labels) & (after.argmax(1) != labels)

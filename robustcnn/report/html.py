@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.results import VERDICTS, passed
 from robustcnn.report.entry import Entry, headline, say_ball, say_robust, telling_ball
 from robustcnn.report.markup import Markup, element, section
@@ -20,16 +19,11 @@ POLICY = (
 STYLE_SHEET = Path(__file__).with_name("page.css")
 
 
-def write_html(path: Path, entries: Sequence[Entry], *, title: str = "Robustness report") -> None:
-    """Write the page for one model or several side by side."""
+def page(entries: Sequence[Entry], *, title: str = "Robustness report") -> str:
+    """The page for one model or several side by side, as text."""
     names = [entry.name for entry in entries]
     if not entries or len(set(names)) < len(names):
         raise ValueError(f"entries must be at least one, each with a name of its own, got {names}")
-    write_atomically(path, page(entries, title=title).encode())
-
-
-def page(entries: Sequence[Entry], *, title: str = "Robustness report") -> str:
-    """The page as text."""
     # Here, because it takes a second or two to load what draws.
     from robustcnn.report.pictures import pictures
 

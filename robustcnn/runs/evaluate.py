@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from robustcnn.attacks import PGD
 from robustcnn.attacks.black_box import black_box_in
+from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.ownership import owned
 from robustcnn.core.plain_data import to_plain
 from robustcnn.core.results import Finding, RobustnessReport, TransferScore, passed
@@ -16,11 +17,13 @@ from robustcnn.core.runtime import pick_device, use_threads
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Evidence, Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
+from robustcnn.evaluate.checks.exam import exam_of
+from robustcnn.evaluate.pieces import Job
 from robustcnn.evaluate.robustness import doubt
 from robustcnn.evaluate.runner import After
 from robustcnn.report.entry import Entry, say_ball, telling_ball
 from robustcnn.report.gallery import gallery_of
-from robustcnn.report.pages import write_pages
+from robustcnn.report.pages import PAGES, files_of
 from robustcnn.report.tables import by_queries, comparison
 from robustcnn.report.worst import TABLE, write_worst
 from robustcnn.runs.evaluate_config import EvaluateConfig, examples_of, headline_ball, plan_of, slug
@@ -105,12 +108,21 @@ def _evaluate(case: _Case, others: Sequence[Victim]) -> Evaluated:
     gallery = gallery_of(victim.model, data, evidence.adversarial, threat=str(ball))
     entry = replace(training_of(victim.folder), report=report, gallery=gallery)
     keep(folder, report, gallery)
-    write_pages(folder, [entry])
+    figures = _drawn(case, entry)
     write_worst(folder / WORST, evidence, data.classes)
     done = Evaluated(report=report, entry=entry, folder=folder)
     if config.track:
-        _track(victim, config, done, case.say)
+        _track(victim, config, done, figures, case.say)
     return done
+
+
+def _drawn(case: _Case, entry: Entry) -> list[Path]:
+    """Pages and pictures on disk; the pictures' paths."""
+    wanted = {"figures": case.config.track}
+    files = (case.crew and case.crew.draw(entry, **wanted)) or files_of(entry, **wanted)
+    for name, content in files.items():
+        write_atomically(case.folder / name, content)
+    return [case.folder / name for name in files if name not in PAGES]
 
 
 def _judged(case: _Case) -> tuple[Judged, ThreatModel]:
@@ -164,13 +176,13 @@ def _checked(case: _Case, evidence: Evidence) -> tuple[Finding, ...]:
         if config.verbose or not line.startswith("pass"):
             case.say(line)
 
-    options = {"seed": config.seed, "precision": config.precision}
-    elsewhere = case.crew and case.crew.check(model, data, case.plan, evidence, **options)  # type: ignore[arg-type]
-    if elsewhere:
-        findings, lines = elsewhere
-        for line in lines:
-            told(line)
-    else:
+    findings: tuple[Finding, ...] | None = None
+    if case.crew is not None:
+        exam = exam_of(data, evidence.threat, seed=config.seed, precision=config.precision, evidence=evidence)
+        job = Job(model=model, data=data, plan=case.plan, clean=evidence.clean_logits, batch_size=config.batch_size)
+        findings = case.crew.check(job, exam, told)
+    if findings is None:
+        options = {"seed": config.seed, "precision": config.precision}
         findings = run_checks(model, data, evidence.threat, evidence=evidence, say=told, **options)  # type: ignore[arg-type]
     case.say(verdicts(findings))
     return findings
@@ -197,7 +209,7 @@ def _transfer(
     return transfer_matrix(models, data, PGD(steps=20), threat, seed=config.seed)
 
 
-def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, say: Say) -> None:
+def _track(victim: Victim, config: EvaluateConfig, done: Evaluated, figures: Sequence[Path], say: Say) -> None:
     with SpooledTracker(victim.folder, say=say) as tracker:
         tracker.config({"evaluate": {name: value for name, value in to_plain(config).items() if name in TOLD}})
-        tell_evaluation(tracker, victim.folder, done.folder, done.entry, done.folder / WORST / TABLE)
+        tell_evaluation(tracker, victim.folder, done.folder, done.entry, figures, done.folder / WORST / TABLE)

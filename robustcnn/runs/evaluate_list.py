@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -78,12 +79,13 @@ def _on_pool(
 
         pool.say = aloud
 
-        def one(each: Entrusted) -> None:
+        def one(place: int) -> None:
+            each = asked[place]
             with turn.mine():
                 if pool.stopped.is_set():
                     raise Interrupted
                 told_line: Say = lambda line: aloud(f"{each.title}: {line}" if len(asked) > 1 else line)  # noqa: E731
-                crew = _crew(each, pool, turn, bar)
+                crew = _crew(each, pool, turn, bar, place)
                 try:
                     done = evaluate_model(each.find(), each.config, crew=crew, say=told_line)
                 finally:
@@ -91,30 +93,35 @@ def _on_pool(
                 with bar.writing():
                     told(done)
 
-        with ThreadPoolExecutor(max_workers=min(len(asked), pool.size + 1)) as threads:
-            futures = {threads.submit(one, each): each for each in asked}
+        with ThreadPoolExecutor(max_workers=len(asked)) as threads:
             try:
-                _gather(futures, problems)
+                for place, problem in _ended(threads, one, len(asked), pool):
+                    problems.append((asked[place], problem))
             except BaseException:
                 pool.stopped.set()
-                for future in futures:
-                    future.cancel()
                 raise
 
 
-def _gather(futures: dict[Future[None], Entrusted], problems: list[tuple[Entrusted, Exception]]) -> None:
-    left = set(futures)
-    while left:
-        done, left = wait(left, timeout=1.0, return_when=FIRST_COMPLETED)
+def _ended(
+    threads: ThreadPoolExecutor, one: Callable[[int], None], count: int, pool: Any
+) -> Iterator[tuple[int, Exception]]:
+    """What went wrong, by place in the list; the first is prepared while the pool starts."""
+    waiting, running = deque(range(count)), dict[Future[None], int]()
+    while waiting or running:
+        while waiting and len(running) < (pool.size + 1 if running else 1):
+            place = waiting.popleft()
+            running[threads.submit(one, place)] = place
+            pool.ready()
+        done, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
         for future in done:
-            problem = future.exception()
+            place, problem = running.pop(future), future.exception()
             if isinstance(problem, Exception):
-                problems.append((futures[future], problem))
+                yield place, problem
             elif problem is not None:
                 raise problem
 
 
-def _crew(each: Entrusted, pool: Any, turn: Any, bar: _Bar) -> Any:
+def _crew(each: Entrusted, pool: Any, turn: Any, bar: _Bar, place: int) -> Any:
     from robustcnn.runs.pool.crew import PoolCrew
     from robustcnn.runs.pool.parcels import Recipe
 
@@ -129,6 +136,7 @@ def _crew(each: Entrusted, pool: Any, turn: Any, bar: _Bar) -> Any:
         device=config.device,
         threads=config.threads or 1,
         version=robustcnn.__version__,
+        place=place,
         expect=bar.expect,
         done=bar.done,
     )

@@ -8,13 +8,12 @@ from pathlib import Path
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.results import EpochMetrics, RobustnessReport, Scores
 from robustcnn.report.entry import Entry
-from robustcnn.report.pages import PAGES, write_figures
+from robustcnn.report.pages import FIGURES, PAGES
 from robustcnn.runs.evaluations import REPORT
 from robustcnn.tracking import Tracker
 from robustcnn.tracking.note import evaluated_note, trained_note
 from robustcnn.tracking.origin import command
 
-FIGURES = "figures"
 SHOWN = {"loss": "loss curve", "curve-linf": "robustness curve", "gallery": "attacked examples"}
 """Figures that are to be compared between runs, and what MLflow's image grid calls them."""
 
@@ -31,11 +30,12 @@ def tell_training(tracker: Tracker, folder: Path, history: Sequence[EpochMetrics
     )
 
 
-def tell_evaluation(tracker: Tracker, run: Path, evaluation: Path, entry: Entry, worst: Path) -> None:
+def tell_evaluation(
+    tracker: Tracker, run: Path, evaluation: Path, entry: Entry, figures: Sequence[Path], worst: Path
+) -> None:
     """The report with its pages, figures, worst examples and the run's description."""
     report = _reported(entry)
     tracker.report(report, ball=report.headline)
-    figures = write_figures(evaluation / FIGURES, entry)
     for path in [*(evaluation / name for name in (REPORT, *PAGES)), *figures]:
         place = path.relative_to(run)
         tracker.artifact(place, under=place.parent.as_posix())

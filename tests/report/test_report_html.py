@@ -15,7 +15,7 @@ from report_examples import FINDINGS, SCORES, make_history, make_report
 
 from robustcnn.core.results import Finding
 from robustcnn.report.entry import Entry
-from robustcnn.report.html import page, write_html
+from robustcnn.report.html import page
 from robustcnn.report.markup import Markup, element
 from robustcnn.report.pictures import _word
 
@@ -168,7 +168,7 @@ def test_how_it_was_measured_tells_what_one_needs_to_measure_it_again(page_text:
 @pytest.mark.parametrize("names", [[], ["same", "same"]])
 def test_entries_are_told_apart_by_name(names: list[str], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"entries must be at least one, each with a name of its own, got \["):
-        write_html(tmp_path / "report.html", [Entry(name=name) for name in names])
+        page([Entry(name=name) for name in names])
 
 
 def test_an_element_escapes_text_and_attributes_but_not_elements() -> None:

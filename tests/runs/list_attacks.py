@@ -57,7 +57,7 @@ class Failing:
         *,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        if on_worker() and len(images) <= self.few:
+        if on_worker() and 1 < len(images) <= self.few:
             raise RuntimeError("these images are not to my taste")
         return FGSM()(model, images, labels, threat, generator=generator)
 

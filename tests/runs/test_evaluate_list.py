@@ -14,22 +14,25 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import list_attacks
 import pytest
-import torch
 from torch import nn
 
 from robustcnn import FGSM, ThreatModel, __version__, build
 from robustcnn.cli.main import main
 from robustcnn.data.registry import DataConfig, load
 from robustcnn.evaluate import Plan, fingerprint, judge, run_checks
+from robustcnn.evaluate.checks.exam import exam_of
 from robustcnn.evaluate.pieces import Job
 from robustcnn.runs.find_model import SourceConfig, find
+from robustcnn.runs.pool.crew import PoolCrew
 from robustcnn.runs.pool.dask_pool import refuse_others
-from robustcnn.runs.pool.labour import Checking, check, cooked, versions
-from robustcnn.runs.pool.parcels import Recipe, Rest, job_parcels, model_parcel
+from robustcnn.runs.pool.labour import cooked, versions
+from robustcnn.runs.pool.parcels import Recipe, model_parcel
+from robustcnn.runs.pool.turn import Turn
 
 pytest.importorskip("distributed")
 assert list_attacks
@@ -207,22 +210,45 @@ def test_a_pool_that_cannot_be_is_refused_in_one_line(
     assert told.count("\n") == 1
 
 
+class Here:
+    """A pool of this one process."""
+
+    era, size = 0, 1
+    stopped = threading.Event()
+
+    def ready(self) -> None:
+        pass
+
+    def send(self, work: Any, parcels: Any, asked: bytes, done: Any, *, priority: float) -> Any:
+        del priority
+        future = SimpleNamespace(key=str(time.monotonic_ns()), value=work(*parcels, asked))
+        done(future)
+        return future
+
+    def came(self, future: Any) -> Any:
+        return future.value
+
+
 @pytest.mark.slow
-def test_a_worker_finds_what_the_checklist_finds_here() -> None:
+def test_checks_that_are_shared_out_find_what_one_after_the_other_finds() -> None:
     _, _, test = load(DataConfig(name="digits"))
-    data, threat = test.subset(40), ThreatModel(norm="linf", eps=0.1)
+    data, threat = test.subset(40), ThreatModel(norm="linf", eps=0.03)
     model = build("logistic", data.spec, seed=0)
     plan = Plan(attacks=(FGSM(),), threats=(threat,), precision="fp32", block=40, seed=0)
-    judged = judge(model, data, plan)
-    (evidence,) = judged.evidence
-    here = run_checks(model, data, threat, evidence=evidence)
-    job = Job(model=model, data=data, plan=plan, clean=evidence.clean_logits)
-    rest = Rest(plan=plan, clean=job.clean, batch_size="auto", device="cpu", threads=1, version=__version__)
+    (evidence,) = judge(model, data, plan).evidence
+    heard: tuple[list[str], list[str]] = ([], [])
+    here = run_checks(model, data, threat, evidence=evidence, say=heard[0].append)
+    exam = exam_of(data, threat, seed=0, precision="fp32", evidence=evidence)
     recipe = Recipe(text="mine", runs=Path(), which="best", source=SourceConfig(), place=Path())
-    asked = Checking(evidence=replace(evidence, images=torch.empty(0)), seed=0, precision="fp32")
-    found, lines = check(*job_parcels(job, recipe, rest), pickle.dumps(asked))
+    about = {"recipe": recipe, "device": "cpu", "threads": 1, "version": __version__}
+    turn = Turn()
+    crew = PoolCrew(pool=Here(), turn=turn, expect=lambda _: None, done=lambda: None, **about)  # type: ignore[arg-type]
+    with turn.mine():
+        found = crew.check(Job(model=model, data=data, plan=plan, clean=evidence.clean_logits), exam, heard[1].append)
+    assert found is not None
     assert [replace(each, seconds=0) for each in found] == [replace(each, seconds=0) for each in here]
-    assert len(lines) >= len(here)
+    assert [each.passes for each in found] == [each.passes for each in here]
+    assert heard[0] == heard[1]
 
 
 class Unwritable(nn.Linear):

@@ -48,6 +48,11 @@ class Ledger:
         for row, image in zip(rows.tolist(), images, strict=True):
             self.found.setdefault(row, (check, image))
 
+    def join(self, later: Ledger) -> None:
+        """What a later check broke first of all."""
+        for row, what in later.found.items():
+            self.found.setdefault(row, what)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:

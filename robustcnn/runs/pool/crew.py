@@ -1,30 +1,36 @@
-"""A pool as one evaluation sees it: chains of pieces go out, tries come back and are kept."""
+"""A pool as one evaluation sees it: tasks and chains of pieces go out, what comes back is kept."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import torch
 from torch import nn
 
+from robustcnn.attacks.black_box import black_box_in
 from robustcnn.core.results import Finding
-from robustcnn.core.runtime import DeviceName, Precision, first_line
+from robustcnn.core.runtime import DeviceName, first_line
 from robustcnn.data import ResidentDataset
-from robustcnn.evaluate import Evidence, Plan
+from robustcnn.evaluate.checks.bench import Ledger
+from robustcnn.evaluate.checks.exam import Asked, Exam
+from robustcnn.evaluate.checks.sitting import CHECKS, LATE
+from robustcnn.evaluate.foresight import passes
 from robustcnn.evaluate.judging import Tries
 from robustcnn.evaluate.parts import Parts
-from robustcnn.evaluate.pieces import Chain, Job, Piece
-from robustcnn.runs.pool.dask_pool import TRIES, DaskPool, Interrupted, Lost
-from robustcnn.runs.pool.labour import Checking, check, make
-from robustcnn.runs.pool.parcels import Parcel, Recipe, Rest, job_parcels, parcel
+from robustcnn.evaluate.pieces import Chain, Job, Piece, Seen
+from robustcnn.fast.plain_view import beneath
+from robustcnn.report.entry import Entry
+from robustcnn.runs.pool.dask_pool import SOON, TRIES, DaskPool, Interrupted, Lost
+from robustcnn.runs.pool.labour import Ask, Draw, Look, Make, Open, do, draw
+from robustcnn.runs.pool.parcels import Parcel, Recipe, Rest, data_parcel, model_parcel, parcel
 from robustcnn.runs.pool.turn import Turn
 
 SEND = 200_000_000
 """Bytes of worst cases up to which a checklist is worked on elsewhere."""
+TURNS = 1e12
+"""Between the priorities of an evaluation and of the next one of the list: above what a piece may cost."""
 
 
 class PiecesFailed(ValueError):
@@ -41,56 +47,101 @@ class PoolCrew:
     device: DeviceName
     threads: int
     version: str
+    place: int = 0
+    """Of the evaluation in its list: earlier ones come first."""
     expect: Callable[[int], None]
     """Hears how many pieces more are known of."""
     done: Callable[[], None]
     """Hears of each piece that is kept."""
-    _parcels: tuple[Parcel, ...] = ()
-    _job: Job | None = None
-    _seen: set[str] = field(default_factory=set)
+    _packed: dict[str, Parcel] = field(default_factory=dict)
+    """All that travelled, by name."""
+    _model: tuple[nn.Module, ResidentDataset, Parcel, Parcel] | None = None
+    _seen: dict[tuple[str, ...], Seen] = field(default_factory=dict)
+    """Of jobs by their parcels' names."""
 
     @property
     def size(self) -> int:
         return self.pool.size
 
+    def sight(self, job: Job, *, timed: bool) -> Seen:
+        """Once for each job: what follows the checklist need not look again."""
+        parcels = self._parcels(job)
+        names = tuple(each.name for each in parcels)
+        if names not in self._seen:
+            self._seen[names] = self._one(do, parcels, Look(timed=timed))
+        return self._seen[names]
+
     def work(self, job: Job, chains: Sequence[Chain], parts: Parts) -> None:
         """Bring every chain to its end; a piece that fails too often is named when all others are done."""
-        flow = _Flow(self, self._packed(job), parts)
+        flow = _Flow(self, job, self._parcels(job), parts)
         for chain in chains:
             flow.begin(chain)
         flow.run()
         if flow.failed:
             raise PiecesFailed(_says(flow.failed))
 
-    def check(
-        self, model: nn.Module, data: ResidentDataset, plan: Plan, evidence: Evidence, seed: int, precision: Precision
-    ) -> tuple[tuple[Finding, ...], list[str]] | None:
-        """The checklist; None where too much would have to travel for it."""
-        if evidence.adversarial.nbytes > SEND:
+    def check(self, job: Job, exam: Exam, say: Callable[[str], None]) -> tuple[Finding, ...] | None:
+        """The checklist, check by check; None where too much would have to travel for it."""
+        if exam.evidence is not None and exam.evidence.adversarial.nbytes > SEND:
             return None
-        bare = replace(evidence, images=torch.empty(0))
-        asked = pickle.dumps(Checking(evidence=bare, seed=seed, precision=precision))
-        job = Job(model=model, data=data, plan=plan, clean=evidence.clean_logits)
-        found: tuple[tuple[Finding, ...], list[str]] = self._one(check, self._packed(job), asked)
+        packed = parcel("exam", exam)
+        self._packed[packed.name] = packed
+        parcels = (*self._parcels(job), packed)
+        ((opening, lines),) = self._all(do, parcels, [Open()])
+        for line in lines:
+            say(line)
+        if opening.settled is None:
+            return tuple(opening.findings)
+        known, found = Ledger(), dict[int, Asked]()
+        for numbers in ([each for each in range(len(CHECKS)) if each not in LATE], LATE):
+            asked = [Ask(settled=opening.settled, number=each, known=known) for each in numbers]
+            came = self._all(do, parcels, asked)
+            for line in dict.fromkeys(line for _, lines in came for line in lines):
+                say(line)
+            for number, (each, _) in zip(numbers, came, strict=True):
+                known.join(each.ledger)
+                found[number] = each
+        for number in range(len(CHECKS)):
+            say(found[number].line)
+        return (*opening.findings, *(found[number].finding for number in range(len(CHECKS))))
+
+    def draw(self, entry: Entry, *, figures: bool) -> dict[str, bytes] | None:
+        """A report's files; None where no worker draws as this process does."""
+        found: dict[str, bytes] | None = self._one(draw, (), Draw(entry=entry, figures=figures))
         return found
 
     def close(self) -> None:
         """What travelled for this evaluation is wanted no more."""
-        self.pool.forget(self._parcels)
+        self.pool.forget(tuple(self._packed.values()))
 
-    def _one(self, work: Callable[..., Any], parcels: tuple[Parcel, ...], asked: bytes) -> Any:
-        while True:
-            came, era = SimpleQueue[Any](), self.pool.era
-            self.pool.send(work, parcels, asked, came.put)
+    def _one(self, work: Callable[..., Any], parcels: tuple[Parcel, ...], task: object) -> Any:
+        return self._all(work, parcels, [task])[0]
+
+    def _all(self, work: Callable[..., Any], parcels: tuple[Parcel, ...], tasks: Sequence[object]) -> list[Any]:
+        """What comes of tasks that others wait for, in their order."""
+        left = {place: parcel("task", task).content for place, task in enumerate(tasks)}
+        found = dict[int, Any]()
+        with self.turn.yours():
+            self.pool.ready()
+        while left:
+            came, era, out = SimpleQueue[Any](), self.pool.era, dict[str, tuple[Any, int]]()
+            for place, content in left.items():
+                future = self.pool.send(work, parcels, content, came.put, priority=SOON)
+                out[future.key] = future, place
             try:
-                return self.wait(came)
+                while left:
+                    future = self._next(came)
+                    _, place = out[future.key]
+                    found[place] = self.pool.came(future)
+                    del left[place]
             except Lost:
                 with self.turn.yours():
                     self.pool.regain(era)
+        return [found[place] for place in sorted(found)]
 
-    def wait(self, came: SimpleQueue[Any]) -> Any:
+    def _next(self, came: SimpleQueue[Any]) -> Any:
         with self.turn.yours():
-            return self.pool.came(self.next_of(came))
+            return self.next_of(came)
 
     def next_of(self, came: SimpleQueue[Any]) -> Any:
         """The next future that is done; others work meanwhile."""
@@ -101,19 +152,22 @@ class PoolCrew:
                 continue
         raise Interrupted
 
-    def _packed(self, job: Job) -> tuple[Parcel, ...]:
-        if self._job is None or self._job.model is not job.model:
-            rest = Rest(
-                plan=job.plan,
-                clean=job.clean,
-                batch_size=job.batch_size,
-                compiled=job.compiled,
-                device=self.device,
-                threads=self.threads,
-                version=self.version,
-            )
-            self._job, self._parcels = job, job_parcels(job, self.recipe, rest)
-        return self._parcels
+    def _parcels(self, job: Job) -> tuple[Parcel, Parcel, Parcel]:
+        if self._model is None or self._model[0] is not beneath(job.model) or self._model[1] is not job.data:
+            packed = model_parcel(job.model, self.recipe), data_parcel(job.data)
+            self._model = (beneath(job.model), job.data, *packed)
+        rest = Rest(
+            plan=job.plan,
+            clean=job.clean if job.clean.numel() and black_box_in(job.model) is not None else None,
+            batch_size=job.batch_size,
+            compiled=job.compiled,
+            device=self.device,
+            threads=self.threads,
+            version=self.version,
+        )
+        parcels = (*self._model[2:], parcel("job", rest))
+        self._packed |= {each.name: each for each in parcels}
+        return parcels
 
 
 @dataclass(eq=False)
@@ -121,6 +175,7 @@ class _Flow:
     """Chains under way."""
 
     crew: PoolCrew
+    job: Job
     parcels: tuple[Parcel, ...]
     parts: Parts
     failed: list[tuple[Piece, BaseException]] = field(default_factory=list)
@@ -178,9 +233,13 @@ class _Flow:
         self._send(chain, piece)
 
     def _send(self, chain: Chain, piece: Piece) -> None:
-        asked = parcel("piece", piece).content
-        future = self.crew.pool.send(make, self.parcels, asked, self.came.put)
+        asked, order = parcel("task", Make(piece=piece)).content, self._cost(piece) - TURNS * self.crew.place
+        future = self.crew.pool.send(do, self.parcels, asked, self.came.put, priority=order)
         self.out[future.key] = (future, chain, piece)
+
+    def _cost(self, piece: Piece) -> float:
+        """What is long, and what much waits for, begins first."""
+        return passes(piece.attack, self.job.data.spec.num_classes, piece.threat) * len(piece.rows) * piece.left
 
 
 def _says(failed: Sequence[tuple[Piece, BaseException]]) -> str:

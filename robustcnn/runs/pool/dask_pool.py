@@ -23,6 +23,8 @@ from robustcnn.runs.pool.pool_config import PoolConfig, read_cluster
 INSTALL = "lists on several processes need Dask: pip install 'robustcnn[dask]'"
 TRIES = 3
 """Of a piece: how often it may fail, or take its worker down with it."""
+SOON = 1e18
+"""Priority of what others wait for."""
 PATIENCE = 60.0
 """Seconds in which a scheduler, or its first worker, has to be there (again)."""
 SETTINGS = {
@@ -33,6 +35,10 @@ SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
+    # A worker that looks at itself a hundred times a second has less time for its work.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "200ms",
+    "distributed.admin.system-monitor.gil.enabled": False,
     # Of trouble with a piece its owner is told; Dask's own pages about it are not wanted.
     "logging.distributed": "critical",
 }
@@ -55,10 +61,30 @@ class DaskPool:
     client: Any = None
     cluster: Any = None
     stopped: threading.Event = field(default_factory=threading.Event)
+    _started: threading.Event = field(default_factory=threading.Event)
+    _trouble: BaseException | None = None
+    """Why it could not be started."""
     _era: int = 0
     """Grows with each connection."""
     _parcels: dict[str, Any] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self) -> None:
+        """Called in a thread of its own: whatever does not need the pool may go on meanwhile."""
+        try:
+            self.cluster = None if self.config.scheduler else _cluster(self.config, _dask())
+            self._connect(0.0)
+        except BaseException as problem:
+            self._trouble = problem
+        self._started.set()
+
+    def ready(self) -> None:
+        """Wait for that, and say what stood in its way."""
+        while not self._started.wait(0.2):
+            if self.stopped.is_set():
+                raise Interrupted
+        if self._trouble is not None:
+            raise self._trouble
 
     @property
     def size(self) -> int:
@@ -71,18 +97,26 @@ class DaskPool:
         return self._era
 
     def send(
-        self, work: Callable[..., Any], parcels: tuple[Parcel, ...], asked: bytes, done: Callable[[Any], None]
+        self,
+        work: Callable[..., Any],
+        parcels: tuple[Parcel, ...],
+        asked: bytes,
+        done: Callable[[Any], None],
+        *,
+        priority: float,
     ) -> Any:
         """Have a worker do this; `done` is called with the future, from another thread, however it ends."""
         with self._lock:
             futures = [self._sent(each) for each in parcels]
-            future = self.client.submit(work, *futures, asked, pure=False, retries=TRIES - 1)
+            future = self.client.submit(work, *futures, asked, pure=False, retries=TRIES - 1, priority=priority)
         future.add_done_callback(done)
         return future
 
     def _sent(self, parcel: Parcel) -> Any:
         if parcel.name not in self._parcels:
-            self._parcels[parcel.name] = self.client.submit(same, parcel, key=f"{parcel.name}-{self._era}")
+            self._parcels[parcel.name] = self.client.submit(
+                same, parcel, key=f"{parcel.name}-{self._era}", priority=SOON
+            )
         return self._parcels[parcel.name]
 
     def forget(self, parcels: tuple[Parcel, ...]) -> None:
@@ -166,20 +200,21 @@ def refuse_others(found: Mapping[str, Mapping[str, str]], say: Say) -> None:
 @contextlib.contextmanager
 def connected(config: PoolConfig, *, say: Say) -> Iterator[DaskPool]:
     """Workers inside the block; those that were started here end with it."""
+    _dask()
     import dask
 
-    distributed = _dask()
     with dask.config.set(SETTINGS):
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         pool = DaskPool(config=config, say=say)
+        starter = threading.Thread(target=pool.start)
+        starter.start()
         try:
-            pool.cluster = None if config.scheduler else _cluster(config, distributed)
-            pool._connect(0.0)
             yield pool
         except BaseException:
             pool.stopped.set()
             raise
         finally:
+            starter.join()
             for each in (pool.client, pool.cluster):
                 with contextlib.suppress(Exception):
                     if each is not None:

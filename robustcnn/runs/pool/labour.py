@@ -1,4 +1,4 @@
-"""What a worker does: it unpacks a job once, then makes its pieces, one after the other."""
+"""What a worker does: it unpacks a job once, then does its tasks, one after the other."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import contextlib
 import pickle
 import platform
 from collections import OrderedDict
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import nn
 
 import robustcnn
-from robustcnn.core.results import Finding
-from robustcnn.core.runtime import Precision, evaluating, exact_float32, pick_device
+from robustcnn.core.runtime import evaluating, exact_float32, pick_device
 from robustcnn.data import ResidentDataset
-from robustcnn.data.resident import as_pixels
-from robustcnn.evaluate import Evidence, run_checks
+from robustcnn.evaluate.checks.bench import Ledger
+from robustcnn.evaluate.checks.exam import Asked, Exam
+from robustcnn.evaluate.checks.opening import Opening, opened
+from robustcnn.evaluate.checks.sitting import Sitting, seated
+from robustcnn.evaluate.first_sight import sight
 from robustcnn.evaluate.judging import Tries
-from robustcnn.evaluate.pieces import Job, Piece
+from robustcnn.evaluate.pieces import Job, Piece, Seen
 from robustcnn.evaluate.plan import fingerprint
 from robustcnn.fast.plain_view import plain_view
+from robustcnn.report.entry import Entry
+from robustcnn.report.pages import files_of
 from robustcnn.runs.find_model import find
 from robustcnn.runs.pool.parcels import Parcel, Recipe, Rest
 
@@ -44,46 +50,105 @@ def same(parcel: Parcel) -> Parcel:
     return parcel
 
 
-def make(model: Parcel, data: Parcel, rest: Parcel, piece: bytes) -> Tries:
-    """One piece, as it would be made by one process."""
-    wanted: Piece = pickle.loads(piece)  # noqa: S301  (of our own scheduler, which may run anything here anyway)
-    job = _unpacked(model, data, rest)
-    with torch.no_grad(), evaluating(job.model), exact_float32():
-        return job.make(wanted)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """The first sight of a model."""
+
+    timed: bool
+
+    def __call__(self, job: Job) -> Seen:
+        return sight(job, timed=self.timed)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Checking:
-    """What the checklist is asked."""
+class Make:
+    """One piece, as it would be made by one process."""
 
-    evidence: Evidence
-    """Without its originals, which the data have."""
-    seed: int
-    precision: Precision
+    piece: Piece
 
-
-def check(model: Parcel, data: Parcel, rest: Parcel, asked: bytes) -> tuple[tuple[Finding, ...], list[str]]:
-    """The checklist's findings, and what it said."""
-    wanted: Checking = pickle.loads(asked)  # noqa: S301
-    lines: list[str] = []
-    job = _unpacked(model, data, rest)
-    evidence = replace(wanted.evidence, images=as_pixels(job.data.images).cpu())
-    options = {"seed": wanted.seed, "precision": wanted.precision, "evidence": evidence, "say": lines.append}
-    return run_checks(job.model, job.data, evidence.threat, **options), lines  # type: ignore[arg-type]
+    def __call__(self, job: Job) -> Tries:
+        return job.make(self.piece)
 
 
-_JOBS: OrderedDict[tuple[str, ...], Job] = OrderedDict()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Open:
+    """The first part of the checklist, and what it said."""
+
+    @torch.enable_grad()
+    def __call__(self, job: Job, exam: Parcel) -> tuple[Opening, list[str]]:
+        lines: list[str] = []
+        asked: Exam = pickle.loads(exam.content)  # noqa: S301
+        return opened(asked, job.model, job.data, lambda each: lines.append(each.line)), lines
 
 
-def _unpacked(model: Parcel, data: Parcel, rest: Parcel) -> Job:
-    """The job, unpacked once."""
-    names = (model.name, data.name, rest.name)
-    if names not in _JOBS:
-        _JOBS[names] = _unpack(model, data, rest)
-    _JOBS.move_to_end(names)
-    while len(_JOBS) > KEPT:
-        _JOBS.popitem(last=False)
-    return _JOBS[names]
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Ask:
+    """One check; what all have in common is worked out for the first that a worker is given."""
+
+    settled: bool
+    number: int
+    known: Ledger
+
+    @torch.enable_grad()
+    def __call__(self, job: Job, exam: Parcel) -> tuple[Asked, tuple[str, ...]]:
+        def make() -> tuple[Job, Sitting, tuple[str, ...]]:
+            lines: list[str] = []
+            asked: Exam = pickle.loads(exam.content)  # noqa: S301
+            return job, seated(asked, job.model, job.data, self.settled, lines.append), tuple(lines)
+
+        _, sitting, lines = _SITTINGS.get((str(id(job)), exam.name, str(self.settled)), make)
+        return sitting.ask(self.number, self.known), lines
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Draw:
+    """A report's pages and pictures by name; nothing where they would look otherwise."""
+
+    entry: Entry
+    figures: bool
+    matplotlib: str = field(default_factory=lambda: version("matplotlib"))
+    """The version at home: another may draw other bytes."""
+
+    def __call__(self) -> dict[str, bytes] | None:
+        if version("matplotlib") != self.matplotlib:
+            return None
+        return files_of(self.entry, figures=self.figures)
+
+
+def do(model: Parcel, data: Parcel, rest: Parcel, *more: Any) -> Any:
+    """A task about a job, as bytes, after the parcels that it needs besides."""
+    *others, asked = more
+    # Of our own scheduler, which may run anything here anyway.
+    task: Callable[..., Any] = pickle.loads(asked)  # noqa: S301
+    job = _JOBS.get((model.name, data.name, rest.name), lambda: _unpack(model, data, rest))
+    with torch.no_grad(), evaluating(job.model), exact_float32():
+        return task(job, *others)
+
+
+def draw(asked: bytes) -> dict[str, bytes] | None:
+    """A task that needs no job."""
+    task: Draw = pickle.loads(asked)  # noqa: S301
+    return task()
+
+
+class _Shelf(Generic[T]):
+    """The last few things that were unpacked, by name."""
+
+    def __init__(self) -> None:
+        self._things: OrderedDict[tuple[str, ...], T] = OrderedDict()
+
+    def get(self, names: tuple[str, ...], make: Callable[[], T]) -> T:
+        if names not in self._things:
+            self._things[names] = make()
+        self._things.move_to_end(names)
+        while len(self._things) > KEPT:
+            self._things.popitem(last=False)
+        return self._things[names]
+
+
+_JOBS = _Shelf[Job]()
+_SITTINGS = _Shelf[tuple[Job, Sitting, tuple[str, ...]]]()
+"""With the job, so that no other has its identity meanwhile."""
 
 
 def _unpack(model: Parcel, data: Parcel, rest: Parcel) -> Job:
@@ -98,14 +163,14 @@ def _unpack(model: Parcel, data: Parcel, rest: Parcel) -> Job:
     found: nn.Module | Recipe = pickle.loads(model.content)  # noqa: S301
     examples: ResidentDataset = pickle.loads(data.content)  # noqa: S301
     victim = cooked(found) if isinstance(found, Recipe) else found
-    return Job(
+    job = Job(
         model=plain_view(victim.eval().to(device)),
         data=examples.to(device),
         plan=small.plan,
-        clean=small.clean,
         batch_size=small.batch_size,
         compiled=small.compiled,
     )
+    return job if small.clean is None else replace(job, clean=small.clean)
 
 
 def cooked(recipe: Recipe) -> nn.Module:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from robustcnn.core.runtime import DeviceName
 from robustcnn.data import ResidentDataset
-from robustcnn.evaluate.pieces import BatchSize, Job
+from robustcnn.evaluate.pieces import BatchSize
 from robustcnn.evaluate.plan import Plan, fingerprint
 from robustcnn.fast.plain_view import beneath
 from robustcnn.models.checkpoint import Which
@@ -45,7 +45,8 @@ class Rest:
     """Of a job, what is small."""
 
     plan: Plan
-    clean: Tensor
+    clean: Tensor | None
+    """The clean answers, of a black box: nobody is to ask for them again."""
     batch_size: BatchSize
     device: DeviceName
     threads: int
@@ -79,10 +80,9 @@ def model_parcel(model: nn.Module, recipe: Recipe) -> Parcel:
         model.to(device)
 
 
-def job_parcels(job: Job, recipe: Recipe, rest: Rest) -> tuple[Parcel, Parcel, Parcel]:
-    """A job in three parts, of which a worker may have some already."""
-    data: ResidentDataset = job.data.to("cpu")
-    return model_parcel(job.model, recipe), parcel("data", data), parcel("job", rest)
+def data_parcel(data: ResidentDataset) -> Parcel:
+    """The examples."""
+    return parcel("data", data.to("cpu"))
 
 
 @contextlib.contextmanager
