@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from robustcnn.cli.options import Problem, parse, take
+from robustcnn.cli.process import Stopped
 from robustcnn.report.pages import page
 from robustcnn.runs.evaluate import Evaluated
 from robustcnn.runs.evaluate_config import EvaluateConfig
@@ -43,7 +45,11 @@ def evaluate_verb(names: list[str], rest: list[str], *, say: Say) -> None:
     def told(done: Evaluated) -> None:
         say(f"\n{done.table}\n\n{page(done.folder)}")
 
-    evaluate_list(asked, say=say, told=told)
+    try:
+        evaluate_list(asked, say=say, told=told)
+    except (KeyboardInterrupt, Stopped):
+        print("\nstopped: what was found is kept, and the same command goes on from it", file=sys.stderr)
+        raise
 
 
 def _asked(name: str, options: Sequence[list[str]], *, alone: bool) -> list[Entrusted]:

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from robustcnn.core.atomic_files import write_atomically
+from robustcnn.core.atomic_files import remove_partials, write_atomically
 from robustcnn.core.snapshots import Snapshots
 from robustcnn.evaluate.judging import Tries
 
@@ -32,6 +32,20 @@ def is_begun(folder: Path | None) -> bool:
     return folder is not None and any(folder.glob("*.safetensors"))
 
 
+def snapshots_in(folder: Path, plan: str, name: str, rows: Tensor) -> Snapshots:
+    """Where a piece of that plan is written down, whoever makes it."""
+    key = hashlib.sha256(f"{plan} {name} {rows.tolist()}".encode()).hexdigest()
+    return Snapshots(folder / f"{name}{UNDER_WAY}", key)
+
+
+def sees(folder: Path, plan: str) -> bool:
+    """Whether this is the folder of that very plan: on another machine a path may lead elsewhere."""
+    try:
+        return (folder / PAGE).read_text() == plan
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 class Parts:
     """The pieces of one evaluation; without a folder nothing is kept."""
 
@@ -39,6 +53,7 @@ class Parts:
         self.folder, self.plan = folder, json.dumps(page, indent=1)
         if folder is None:
             return
+        remove_partials(folder)
         if (folder / PAGE).exists():
             _refuse_another(folder, page)
         else:
@@ -75,10 +90,7 @@ class Parts:
 
     def snapshots(self, name: str, rows: Tensor) -> Snapshots | None:
         """Where a piece that is being made is written down."""
-        if self.folder is None:
-            return None
-        key = hashlib.sha256(f"{self.plan} {name} {rows.tolist()}".encode()).hexdigest()
-        return Snapshots(self.folder / f"{name}{UNDER_WAY}", key)
+        return None if self.folder is None else snapshots_in(self.folder, self.plan, name, rows)
 
     @staticmethod
     def _path(folder: Path, name: str) -> Path:

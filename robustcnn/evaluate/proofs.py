@@ -30,8 +30,8 @@ AUDIT, AUDITOR = 256, PGD(steps=20)
 """At most so many proven examples of each ball are attacked all the same, and how."""
 FAR, GRID = 128, 16
 """At most so many undecided examples are measured from both sides, at so many radii."""
-TOGETHER = 50
-"""Images that bounds are worked out for at once."""
+TOGETHER, AT_ONCE = 50, 1000
+"""Images that bounds are worked out for at once, and that are held as floats."""
 CHECK = "proven examples under attack"
 """The finding's name."""
 
@@ -99,8 +99,7 @@ class _Part:
 
     def prove(self) -> dict[str, Tensor]:
         start, mask = time.perf_counter(), torch.zeros_like(self.candidates)
-        rows = self.candidates.nonzero().flatten()
-        if len(rows):
+        for rows in self.candidates.nonzero().flatten().split(AT_ONCE):
             part = self.data.subset(rows)
             prover = Prover(self.model, as_pixels(part.images), part.labels, self.threat)
             mask[rows] = prover.proven(self.method, TOGETHER).cpu()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks import FGSM, UniformNoise
+from robustcnn.certify.margins import Method
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset, spec_of
@@ -30,7 +31,7 @@ class Linear(nn.Module):
         return answer
 
 
-def main(count: int, folder: Path) -> None:
+def main(count: int, folder: Path, certify: Method | None = None) -> None:
     torch.set_num_threads(1)
     images = torch.randint(256, (count, 1, SIDE, SIDE), dtype=torch.uint8, generator=seeded(0))
     spec = spec_of(images[:1000], tuple(map(str, range(10))))
@@ -39,7 +40,8 @@ def main(count: int, folder: Path) -> None:
         labels = torch.cat([model(part.float() / 255).argmax(1) for part in images.split(500)])
     data = ResidentDataset(images=images, labels=labels, spec=spec)
     threats = tuple(ThreatModel(norm="linf", eps=eps) for eps in (0.01, 0.02))
-    plan = Plan(attacks=(FGSM(), UniformNoise()), threats=threats, precision="fp32", block=500, seed=0)
+    attacks = (FGSM(), UniformNoise())
+    plan = Plan(attacks=attacks, threats=threats, precision="fp32", block=500, seed=0, certify=certify)
     judged = judge(model, data, plan, folder=folder / "parts")
     gallery_of(model, data, judged.evidence[0].adversarial, threat="linf")
     write_worst(folder / "worst", judged.evidence[0], data.classes)
@@ -48,4 +50,4 @@ def main(count: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ THREAT = ThreatModel(norm="linf", eps=0.1)
 
 
 @pytest.mark.parametrize(
-    ("attack", "passes"),
+    ("attack", "count"),
     [
         (FGSM(), 1),
         (PGD(steps=20, restarts=3), 60),
@@ -30,8 +30,8 @@ THREAT = ThreatModel(norm="linf", eps=0.1)
     ],
     ids=repr,
 )
-def test_an_attack_knows_itspasses(attack: Attack, passes: float) -> None:
-    assert passes(attack, 10, THREAT) == pytest.approx(passes)
+def test_an_attack_knows_itspasses(attack: Attack, count: float) -> None:
+    assert passes(attack, 10, THREAT) == pytest.approx(count)
 
 
 def test_swift_is_a_tenth_of_autoattack_or_less() -> None:

@@ -78,6 +78,42 @@ def test_two_processes_say_what_one_says_of_several_suites(run: Path) -> None:
     assert reports() == alone
 
 
+START = "import sys, list_attacks; from robustcnn.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+def members(group: int) -> list[str]:
+    """Living processes of a group."""
+    found = [path.read_text().rpartition(") ")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
+    return [state for state, _, each, *_ in found if int(each) == group and state != "Z"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [False, True], ids=["one process", "the whole group"])
+def test_ctrl_c_leaves_a_list_that_the_same_command_takes_up(run: Path, whole: bool) -> None:
+    command = ["evaluate", "mine", *FEW, "--attacks", "slow", "fgsm", "--workers", "2"]
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, *command], cwd=run, env=environ, text=True, stderr=-1, start_new_session=True
+    )
+    while not (done := list(EVALUATIONS.glob("*/parts/0*.safetensors"))):
+        assert process.poll() is None
+        time.sleep(0.02)
+    kept = {path: path.stat().st_mtime_ns for path in done}
+    (os.killpg if whole else os.kill)(process.pid, signal.SIGINT)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert told.strip() == "stopped: what was found is kept, and the same command goes on from it"
+    assert not members(process.pid)
+    left = len(list(EVALUATIONS.glob("*/parts/0*.safetensors")))
+    assert left < 12
+    assert main(command) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    taken_up = reports()
+    EVALUATIONS.rename("evaluations-taken-up")
+    assert main(command[:-2]) == 0
+    assert reports() == taken_up
+
+
 @pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced_and_its_pieces_are_made_by_others(run: Path) -> None:
     attack = ["--attacks", f"mortal(file='{run / 'die'}')", "pgd(steps=3)"]
@@ -85,6 +121,19 @@ def test_a_worker_that_is_killed_is_replaced_and_its_pieces_are_made_by_others(r
     (run / "die").touch()
     assert main(["evaluate", "mine", *FEW, *attack, "--workers", "2"]) == 0
     assert not (run / "die").exists()
+    assert reports() == alone
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_over_a_long_piece_goes_on_where_the_dead_one_was(run: Path) -> None:
+    attack = ["--attacks", f"stepwise(file='{run / 'die'}')", "--eps", "0.1"]
+    alone = one_process(*attack)
+    (run / "die").touch()
+    assert main(["evaluate", "mine", *FEW, *attack, "--workers", "1"]) == 0
+    # Three pieces, one of them in two parts: which of them comes next after an accident is the scheduler's affair.
+    *others, last = sorted(map(int, (run / "die.starts").read_text().split()))
+    assert others == [0, 0, 0]
+    assert 10 <= last <= 15
     assert reports() == alone
 
 

@@ -149,7 +149,7 @@ class PoolCrew:
             try:
                 return came.get(timeout=0.2)
             except Empty:
-                continue
+                self.pool.look_after()
         raise Interrupted
 
     def _parcels(self, job: Job) -> tuple[Parcel, Parcel, Parcel]:
@@ -233,7 +233,9 @@ class _Flow:
         self._send(chain, piece)
 
     def _send(self, chain: Chain, piece: Piece) -> None:
-        asked, order = parcel("task", Make(piece=piece)).content, self._cost(piece) - TURNS * self.crew.place
+        folder = self.parts.folder
+        task = Make(piece=piece, folder=folder and folder.absolute(), plan=self.parts.plan)
+        asked, order = parcel("task", task).content, self._cost(piece) - TURNS * self.crew.place
         future = self.crew.pool.send(do, self.parcels, asked, self.came.put, priority=order)
         self.out[future.key] = (future, chain, piece)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import Any
 
 import torch
@@ -23,8 +25,12 @@ from robustcnn.runs.pool.pool_config import PoolConfig, read_cluster
 INSTALL = "lists on several processes need Dask: pip install 'robustcnn[dask]'"
 TRIES = 3
 """Of a piece: how often it may fail, or take its worker down with it."""
+HOME = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+"""Nobody else's ports are taken, and nobody from outside is let in."""
 SOON = 1e18
 """Priority of what others wait for."""
+LOOK, ALONE = 10.0, 300.0
+"""Seconds between two looks for workers, and after which a pool that has none is given up."""
 PATIENCE = 60.0
 """Seconds in which a scheduler, or its first worker, has to be there (again)."""
 SETTINGS = {
@@ -35,6 +41,8 @@ SETTINGS = {
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": False,
+    # On a busy machine a dead worker's successor takes its time: Dask would give the place up, and wait for ever.
+    "distributed.deploy.lost-worker-timeout": "1 day",
     # A worker that looks at itself a hundred times a second has less time for its work.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "200ms",
@@ -62,6 +70,9 @@ class DaskPool:
     cluster: Any = None
     stopped: threading.Event = field(default_factory=threading.Event)
     _started: threading.Event = field(default_factory=threading.Event)
+    _seen: float = field(default_factory=time.monotonic)
+    """When a worker was last there."""
+    _looked: float = 0.0
     _trouble: BaseException | None = None
     """Why it could not be started."""
     _era: int = 0
@@ -71,6 +82,11 @@ class DaskPool:
 
     def start(self) -> None:
         """Called in a thread of its own: whatever does not need the pool may go on meanwhile."""
+        if hasattr(signal, "pthread_sigmask"):
+            # Workers inherit it: Ctrl-C is heard by this process alone, which ends them. Starting the tracker would
+            # let the signal through again.
+            resource_tracker.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.cluster = None if self.config.scheduler else _cluster(self.config, _dask())
             self._connect(0.0)
@@ -91,6 +107,20 @@ class DaskPool:
         """Workers at the moment."""
         workers = self.client.scheduler_info(n_workers=-1)["workers"] if self.client.status == "running" else ()
         return max(len(workers), 1)
+
+    def look_after(self) -> None:
+        """Now and then while one waits: a pool without workers may come to nothing, which has to be said."""
+        now = time.monotonic()
+        if now - self._looked < LOOK:
+            return
+        self._looked = now
+        if self.client.status != "running" or self.client.scheduler_info(n_workers=1)["workers"]:
+            self._seen = now
+        elif now - self._seen > ALONE:
+            raise ConnectionError(
+                f"no worker has been there for {ALONE / 60:.0f} minutes: what came back is kept, and the same command "
+                "goes on from it (start some workers, or look why they died: is memory short?)"
+            )
 
     @property
     def era(self) -> int:
@@ -248,9 +278,9 @@ def _local(count: int, distributed: Any) -> Any:
         if gpus:
             environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
         options = {"nthreads": 1, "memory_limit": 0, "env": environ, "dashboard": False}
-        return {"cls": distributed.Nanny, "options": {**options, "host": "127.0.0.1", "silence_logs": logging.CRITICAL}}
+        return {"cls": distributed.Nanny, "options": {**options, **HOME, "silence_logs": logging.CRITICAL}}
 
-    scheduler = {"cls": distributed.Scheduler, "options": {"host": "127.0.0.1", "dashboard": False}}
+    scheduler = {"cls": distributed.Scheduler, "options": {**HOME, "dashboard": False}}
     workers = {number: worker(number) for number in range(count)}
     return distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,6 +17,7 @@ from torch import nn
 
 import robustcnn
 from robustcnn.core.runtime import evaluating, exact_float32, pick_device
+from robustcnn.core.snapshots import kept_in
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import Ledger
 from robustcnn.evaluate.checks.exam import Asked, Exam
@@ -23,6 +25,7 @@ from robustcnn.evaluate.checks.opening import Opening, opened
 from robustcnn.evaluate.checks.sitting import Sitting, seated
 from robustcnn.evaluate.first_sight import sight
 from robustcnn.evaluate.judging import Tries
+from robustcnn.evaluate.parts import sees, snapshots_in
 from robustcnn.evaluate.pieces import Job, Piece, Seen
 from robustcnn.evaluate.plan import fingerprint
 from robustcnn.fast.plain_view import plain_view
@@ -65,9 +68,16 @@ class Make:
     """One piece, as it would be made by one process."""
 
     piece: Piece
+    folder: Path | None = None
+    """Of the evaluation's pieces, where it was started."""
+    plan: str = ""
 
     def __call__(self, job: Job) -> Tries:
-        return job.make(self.piece)
+        """Written down now and then where the folder is seen, so that a worker's death costs seconds."""
+        name, rows = self.piece.name, self.piece.rows
+        seen = self.folder is not None and sees(self.folder, self.plan)
+        with kept_in(snapshots_in(self.folder, self.plan, name, rows) if self.folder and seen else None):
+            return job.make(self.piece)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
