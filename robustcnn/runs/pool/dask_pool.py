@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from multiprocessing import resource_tracker
 from typing import Any
 
-import torch
-
 from robustcnn.core.runtime import first_line
 from robustcnn.runs.folder import Say
+from robustcnn.runs.pool.clusters import cluster_of
 from robustcnn.runs.pool.labour import same, versions
 from robustcnn.runs.pool.parcels import Parcel
-from robustcnn.runs.pool.pool_config import PoolConfig, read_cluster
+from robustcnn.runs.pool.pool_config import PoolConfig
 
 INSTALL = "lists on several processes need Dask: pip install 'robustcnn[dask]'"
 TRIES = 3
 """Of a piece: how often it may fail, or take its worker down with it."""
-HOME = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-"""Nobody else's ports are taken, and nobody from outside is let in."""
 SOON = 1e18
 """Priority of what others wait for."""
 LOOK, ALONE = 10.0, 300.0
@@ -88,7 +83,7 @@ class DaskPool:
             resource_tracker.ensure_running()
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self.cluster = None if self.config.scheduler else _cluster(self.config, _dask())
+            self.cluster = None if self.config.scheduler else cluster_of(self.config, _dask())
             self._connect(0.0)
         except BaseException as problem:
             self._trouble = problem
@@ -249,47 +244,6 @@ def connected(config: PoolConfig, *, say: Say) -> Iterator[DaskPool]:
                 with contextlib.suppress(Exception):
                     if each is not None:
                         each.close(timeout=5)
-
-
-def _cluster(config: PoolConfig, distributed: Any) -> Any:
-    if config.cluster is None:
-        return _local(config.workers or 1, distributed)
-    table = read_cluster(config.cluster)
-    module, _, name = table.kind.rpartition(".")
-    try:
-        kind = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as problem:
-        raise ValueError(f"--cluster {config.cluster}: cannot find class {table.kind}: {problem}") from None
-    try:
-        cluster = kind(**table.options)
-        if name != "SSHCluster":
-            cluster.scale(config.workers or table.workers)
-    except Exception as problem:  # of any kind: it is not our code
-        raise ValueError(f"--cluster {config.cluster}: {table.kind} cannot start: {first_line(problem)}") from None
-    return cluster
-
-
-def _local(count: int, distributed: Any) -> Any:
-    """Processes of this machine: one thread each, one GPU each where there are any, no limit on memory."""
-    gpus = _gpus()
-
-    def worker(number: int) -> dict[str, Any]:
-        environ = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        if gpus:
-            environ["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
-        options = {"nthreads": 1, "memory_limit": 0, "env": environ, "dashboard": False}
-        return {"cls": distributed.Nanny, "options": {**options, **HOME, "silence_logs": logging.CRITICAL}}
-
-    scheduler = {"cls": distributed.Scheduler, "options": {**HOME, "dashboard": False}}
-    workers = {number: worker(number) for number in range(count)}
-    return distributed.SpecCluster(workers=workers, scheduler=scheduler, silence_logs=logging.CRITICAL)
-
-
-def _gpus() -> list[str]:
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [each for each in named.split(",") if each.strip()]
-    return [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _losses() -> tuple[type[BaseException], ...]:
