@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from robustcnn.core.plain_data import did_you_mean, from_plain, to_plain
 from robustcnn.core.results import MONITORS, EpochMetrics
 from robustcnn.report.table import Cell, Table
 from robustcnn.runs.folder import Say, folder_of, stamp
+from robustcnn.runs.pool import PoolConfig
 from robustcnn.runs.ranges import Range, distinct, nested, read_range
 from robustcnn.runs.train import Trained, train
 from robustcnn.runs.train_config import TrainConfig
@@ -47,6 +49,8 @@ class SweepConfig:
     """Where the study is kept: a URL such as postgresql://... for several machines; a file when not given."""
     workers: int = 1
     """Processes on this machine."""
+    scheduler: str = ""
+    """Address of a Dask scheduler, tcp://HOST:8786: its workers train, and see the folder of the runs."""
     seed: int = 0
     """Of the search."""
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -57,6 +61,8 @@ class SweepConfig:
             raise ValueError(f"study must be a plain name, got {self.study!r}")
         if min(self.trials, self.workers) < 1:
             raise ValueError(f"trials and workers must be at least 1, got {self.trials} and {self.workers}")
+        if self.scheduler:
+            PoolConfig(scheduler=self.scheduler, workers=self.workers if self.workers > 1 else None)
         for name in self.objective:
             if name not in MONITORS:
                 raise ValueError(f"unknown objective {name!r}{did_you_mean(name, MONITORS)}")
@@ -90,10 +96,36 @@ def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
     say(f"study {config.study}: {len(study.trials)} of {config.trials} trainings are there; kept in {config.folder}")
     finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     enough = optuna.study.MaxTrialsCallback(config.trials, states=finished)
+    if config.scheduler:
+        _elsewhere(study, config, say)
+        return conclude(study, config)
     with _others(config):
         if len(study.get_trials(states=finished)) < config.trials:
             study.optimize(lambda trial: _try(trial, config, say), callbacks=[enough])
     return conclude(study, config)
+
+
+def _elsewhere(study: Study, config: SweepConfig, say: Say) -> None:
+    """The workers of a scheduler search; this process tells how far they are."""
+    from robustcnn.runs.pool.everywhere import everywhere, work_on
+
+    ended = {trial.number for trial in study.trials if trial.values}
+
+    def meanwhile() -> None:
+        for trial in study.trials:
+            if trial.values and trial.number not in ended:
+                ended.add(trial.number)
+                say(_said(trial.user_attrs.get("run", "?"), config, trial.values))
+
+    alone = replace(config, scheduler="", workers=1, train=replace(config.train, runs=config.train.runs.absolute()))
+    with everywhere(PoolConfig(scheduler=config.scheduler), config.folder, say=say) as pool:
+        told = [replace(alone, seed=config.seed + number) for number in range(pool.size)]
+        work_on(pool, work, [json.dumps(to_plain(each)) for each in told], meanwhile=meanwhile)
+
+
+def _said(run: str, config: SweepConfig, values: Sequence[float]) -> str:
+    pairs = zip(config.objective, values, strict=True)
+    return f"{run}: " + ", ".join(f"{name} {value:.4f}" for name, value in pairs)
 
 
 def _try(trial: Trial, config: SweepConfig, say: Say) -> tuple[float, ...]:
@@ -112,10 +144,7 @@ def _try(trial: Trial, config: SweepConfig, say: Say) -> tuple[float, ...]:
     done = train(asked, on_epoch=watch)
     best = _best(done)
     values = tuple(_value(best, name) for name in config.objective)
-    say(
-        f"{asked.name}: "
-        + ", ".join(f"{name} {value:.4f}" for name, value in zip(config.objective, values, strict=True))
-    )
+    say(_said(asked.name, config, values))
     return values
 
 

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import optuna
 import pytest
+from elsewhere import Elsewhere
 
 from robustcnn.data.registry import DataConfig
 from robustcnn.models import ModelConfig
 from robustcnn.runs.folder import Say
+from robustcnn.runs.pool.everywhere import refuse_strangers
 from robustcnn.runs.sweep import SweepConfig, config_of, sweep
 from robustcnn.runs.train_config import TrainConfig
 from robustcnn.train import FitConfig
@@ -141,3 +143,24 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_trained(
 def test_an_unknown_objective_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"unknown objective 'valid_acuracy' \(did you mean 'valid_accuracy'"):
         SweepConfig(objective=("valid_acuracy",))
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_scheduler_do_the_trainings_of_one_search(tmp_path: Path, elsewhere: Elsewhere) -> None:
+    pytest.importorskip("distributed")
+    lines: list[str] = []
+    config = tiny(tmp_path, scheduler=elsewhere.address, trials=3)
+    assert "search-0002" in sweep(config, say=collected(lines))
+    assert len([each for each in study_of(config).trials if each.values]) == 3
+    assert sum("valid_accuracy" in line for line in lines) == 3
+    assert (config.train.runs / "search-0001" / "run.json").is_file()
+    assert not list(config.folder.glob(".seen*"))
+
+
+def test_workers_that_do_not_see_the_folder_of_a_search_are_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"worker tcp://far:1 does not see .* \(share that folder with all"):
+        refuse_strangers({"tcp://near:1": True, "tcp://far:1": False}, tmp_path)
+    with pytest.raises(ValueError, match="scheduler has workers of its own"):
+        tiny(tmp_path, scheduler="tcp://far:1", workers=2)
+    with pytest.raises(ValueError, match="scheduler must be an address such as tcp://HOST:8786"):
+        tiny(tmp_path, scheduler="far")

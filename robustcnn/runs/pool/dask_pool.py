@@ -131,6 +131,7 @@ class DaskPool:
         priority: float,
     ) -> Any:
         """Have a worker do this; `done` is called with the future, from another thread, however it ends."""
+        self.ready()
         with self._lock:
             futures = [self._sent(each) for each in parcels]
             future = self.client.submit(work, *futures, asked, pure=False, retries=TRIES - 1, priority=priority)
