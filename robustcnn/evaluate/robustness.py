@@ -34,6 +34,9 @@ from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import plain_view
 
 
+COMPILED = "the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Judged:
     """The figures, and the images that they rest on."""
