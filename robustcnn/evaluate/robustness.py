@@ -33,7 +33,6 @@ from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import plain_view
 
-
 COMPILED = "the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)"
 
 
@@ -129,9 +128,7 @@ def judge(
         if pace is not None:
             seconds = longest(job, pace)
             if compile == "auto" and worth_compiling(seconds, data.device):
-                say(
-                    "the attacks take long enough to compile the model first: a minute or two (--compile no leaves it out)"
-                )
+                say(COMPILED)
                 job = replace(job, compiled=True)
             if progress or folder:
                 say(forecast(seconds / (crew.size if crew else 1)))
