@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +81,16 @@ def elsewhere(folder: str, arguments: list[str]) -> dict[str, float]:
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
+def turn_about(folders: list[str], rounds: int, steps: int) -> list[dict[str, float]]:
+    """Medians by folder, whose processes take turns: a busy machine is busy for all alike."""
+    found: list[dict[str, list[float]]] = [{} for _ in folders]
+    for _ in range(rounds):
+        for folder, values in zip(folders, found, strict=True):
+            for name, value in elsewhere(folder, ["--rounds", "1", "--steps", str(steps)]).items():
+                values.setdefault(name, []).append(value)
+    return [{name: statistics.median(each) for name, each in values.items()} for values in found]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--against", help="another checkout of this project")
@@ -89,18 +100,18 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="figures alone")
     given = parser.parse_args()
     count, steps, rounds = (8, 3, 1) if given.quick else (256, given.steps, given.rounds)
-    ours = milliseconds(count, steps, rounds)
-    if given.json:
-        print(json.dumps(ours))
-        return
-    theirs: dict[str, list[float]] = {}
-    for _ in range(rounds if given.against else 0):
-        for name, value in elsewhere(given.against, ["--rounds", "1", "--steps", str(steps)]).items():
-            theirs.setdefault(name, []).append(value)
+    if given.json or not given.against:
+        found = milliseconds(count, steps, rounds)
+        if given.json:
+            print(json.dumps(found))
+            return
+        ours, theirs = found, {}
+    else:
+        ours, theirs = turn_about([str(Path(__file__).parents[1]), given.against], rounds, steps)
     print(f"torch {torch.__version__}, {count} images, {steps} steps, {rounds} rounds, one thread, CPU time\n")
     print("| attack | ms a step | the other | ratio |\n|---|---|---|---|")
     for name, value in ours.items():
-        other = statistics.median(theirs[name]) if name in theirs else None
+        other = theirs.get(name)
         print(f"| {name} | {value:.2f} | {'' if other is None else f'{other:.2f} | {other / value:.1f}'} |")
 
 
