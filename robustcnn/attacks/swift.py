@@ -111,6 +111,10 @@ class Swift(Ensemble):
         """For the nearest, and for the sentinel."""
         return Square(queries=self._scaled(300))
 
+    def patient(self, count: int) -> Square:
+        """The random part's search: of the few that a masked network may leave, each is looked at for longer."""
+        return Square(queries=self._scaled(min(max(300, 300 * self.sentinel // max(count, 1)), 5000)))
+
     def sentinels(self, threat: ThreatModel) -> tuple[Sentinel, ...]:
         """Who looks whether something was missed; where no search without gradients is known, AutoAttack on a few."""
         if threat.windows:
@@ -141,6 +145,8 @@ class Swift(Ensemble):
             for index in range(before["index"] if before else 0, len(plan)):
                 each = plan[index]
                 rows = ground.nearest(each.share) if each.share else ground.some(self.sentinel)
+                if not each.share:
+                    each = each._replace(attack=self.patient(len(rows)))
                 hits = ground.attack(each.attack, rows, index)
                 doubt = doubt or (each.doubt(hits, len(images)) if isinstance(each, Sentinel) else "")
             index = len(plan)

@@ -123,6 +123,7 @@ class SecondPhase:
                 ]
             else:
                 order = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
+                sentinel = sentinel._replace(attack=swift.patient(len(order)))
             seconds += self._watch(f"sentinel-{number}", sentinel, threat, standing[order.sort().values], seed, worst)
         return seconds
 
