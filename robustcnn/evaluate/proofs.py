@@ -99,7 +99,9 @@ class _Part:
 
     def prove(self) -> dict[str, Tensor]:
         start, mask = time.perf_counter(), torch.zeros_like(self.candidates)
-        for rows in self.candidates.nonzero().flatten().split(AT_ONCE):
+        rest = self.candidates.nonzero().flatten()
+        # torch splits nothing into one empty part.
+        for rows in rest.split(AT_ONCE) if len(rest) else ():
             part = self.data.subset(rows)
             prover = Prover(self.model, as_pixels(part.images), part.labels, self.threat)
             mask[rows] = prover.proven(self.method, TOGETHER).cpu()

@@ -18,9 +18,9 @@ EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2}
 """So small that nobody falls: all steps are alike."""
 Make = Callable[[int], Guarded]
 CASES: list[tuple[str, Make, str, int]] = [
-    ("PGD", lambda steps: PGD(steps=steps), "linf", 14),
-    ("PGD", lambda steps: PGD(steps=steps), "l2", 32),
-    ("PGD", lambda steps: PGD(steps=steps), "l1", 55),
+    ("PGD", lambda steps: PGD(steps=steps), "linf", 15),
+    ("PGD", lambda steps: PGD(steps=steps), "l2", 33),
+    ("PGD", lambda steps: PGD(steps=steps), "l1", 57),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 26),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 65),
     ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 76),
@@ -28,7 +28,8 @@ CASES: list[tuple[str, Make, str, int]] = [
     ("Square", lambda queries: Square(queries=queries), "linf", 24),
     ("Square", lambda queries: Square(queries=queries), "l2", 48),
 ]
-"""An attack, its norm, and the most kernels; AutoPGD's include what it does at its start and at its checkpoints."""
+"""An attack, its norm, and the most kernels: PGD's with the look for images that come round, AutoPGD's with what it
+does at its start and at its checkpoints."""
 
 
 @pytest.fixture(autouse=True)

@@ -56,6 +56,10 @@ def _signed(self: Weighted, widths: Tensor) -> Tensor:
     return self.by(self.weight / 2, widths)
 
 
+def _unturned(self: Scaling, widths: Tensor) -> Tensor:
+    return widths * self.factor
+
+
 def _no_bias(self: Affine, rows: Tensor) -> float:
     return 0.0
 
@@ -78,7 +82,7 @@ MUTANTS: dict[str, tuple[type, str, Callable[..., object]]] = {
     "radius by the signed weights": (Convolution, "radius", _signed),
     "radius of a dense layer by its signed weights": (Dense, "radius", _signed),
     "a dense layer's bias left out": (Dense, "_constant", _no_bias),
-    "negative scales that do not turn the box": (Scaling, "magnitude", _signed),
+    "negative scales that do not turn the box": (Scaling, "magnitude", _unturned),
     "a shortcut that is not counted": (Sum, "adjoint", _half_a_sum),
     "a box half as large": (Box, "least", _half_a_box),
 }

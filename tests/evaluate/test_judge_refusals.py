@@ -72,4 +72,4 @@ def test_other_wrong_arguments_are_refused() -> None:
     refused(r"model must return logits \(80, 2\), one for each class of grey, got \(80, 16\)", nn.Flatten(), data)
     refused("block must be at least 1 image, got 0", Linear(), data, block=0)
     refused("batch_size must be at least 1 or 'auto', got 0", Linear(), data, batch_size=0)
-    refused("precision must be one of fp32, bf16, got 'fp8'", Linear(), data, precision="fp8")
+    refused("precision must be one of fp32, bf16, fp16, got 'fp8'", Linear(), data, precision="fp8")

@@ -91,7 +91,14 @@ def test_ctrl_c_leaves_a_list_that_the_same_command_takes_up(run: Path) -> None:
     command = ["evaluate", "mine", *FEW, "--attacks", "slow", "fgsm", "--workers", "2"]
     environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
     process = subprocess.Popen(
-        [sys.executable, "-c", START, *command], cwd=run, env=environ, text=True, stderr=-1, start_new_session=True
+        [sys.executable, "-c", START, *command],
+        cwd=run,
+        env=environ,
+        text=True,
+        stderr=-1,
+        start_new_session=True,
+        # A shell's background jobs, and these tests where they are one, ignore SIGINT and hand that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not (done := list(EVALUATIONS.glob("*/parts/0*.safetensors"))):
         assert process.poll() is None
@@ -102,6 +109,10 @@ def test_ctrl_c_leaves_a_list_that_the_same_command_takes_up(run: Path) -> None:
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert told.strip() == "stopped: what was found is kept, and the same command goes on from it"
+    # Its workers end by themselves, within seconds.
+    until = time.monotonic() + 30
+    while members(process.pid) and time.monotonic() < until:
+        time.sleep(0.1)
     assert not members(process.pid)
     left = len(list(EVALUATIONS.glob("*/parts/0*.safetensors")))
     assert left < 12

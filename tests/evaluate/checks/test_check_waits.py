@@ -15,6 +15,8 @@ from robustcnn.evaluate.checks.run import run_checks
 USUAL = 65
 """Of one check: each dataset, batch and answer is looked at once, and each attack counts the fallen now and then."""
 MORE = {
+    # The first to be told of: what all checks share, a first white box among it, lies before it.
+    "finite gradients": 130,
     # An attack at each of five radii, and the datasets of what it left.
     "monotone curve": 105,
     # Two attacks and the white box itself, which all checks after this one share.
