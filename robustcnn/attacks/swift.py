@@ -91,7 +91,13 @@ class Swift(Ensemble):
         )
         if threat.sparse:
             # Steps of one length suit l1 badly: AutoPGD's adapt.
-            ascents = (Stage(APGD(steps=self._scaled(60)), 1.0), *ascents[1:])
+            short, long = self._scaled(60), self._scaled(100)
+            ascents = (
+                Stage(APGD(steps=short), 1.0),
+                Stage(APGD(steps=short, loss="margin", targets=3), 0.5),
+                Stage(APGD(steps=long, restarts=2), 0.4),
+                Stage(APGD(steps=long, loss="margin", targets=3, restarts=2), 0.4),
+            )
         # A sentinel has to be the first to search without gradients, or its doubt comes too late.
         unwatched = threat.windows and not self.sentinel
         return (*ascents, Stage(self.search_without_gradients, NEAR)) if unwatched else ascents
