@@ -81,7 +81,7 @@ class Swift(Ensemble):
 
     def stages(self, threat: ThreatModel) -> tuple[Stage, ...]:
         """What is done, in this order; measured in `experiments/46_swift_budget.py`."""
-        ascents = (
+        ascents: tuple[Stage, ...] = (
             Stage(StagedPGD(steps=self._scaled(40), orders=1), 1.0),
             Stage(NearestTargets(steps=self._scaled(20)), 0.3),
             Stage(StagedPGD(steps=self._scaled(80), orders=2), 0.2),
