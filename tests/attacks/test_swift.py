@@ -247,10 +247,11 @@ def test_a_target_is_reached_at_least_as_often_as_by_pgd(target: Target, trained
     assert torch.equal(ours, ~outcome.standing)
 
 
-def test_l1_begins_with_autopgd_and_ends_with_square() -> None:
+def test_l1_climbs_by_steps_that_adapt_and_ends_with_square() -> None:
     threat = ThreatModel(norm="l1", eps=5)
     stages = [stage.attack for stage in Swift(sentinel=0).stages(threat)]
-    assert isinstance(stages[0], APGD)
+    # Steps of one length, in all but the first stage, left 190 of 500 images where AutoAttack leaves 172.
+    assert all(isinstance(stage, APGD) for stage in stages[:-1])
     assert isinstance(stages[-1], Square)
     # Where a sentinel is kept, it is the first to search without gradients.
     assert [stage.attack for stage in Swift().stages(threat)] == stages[:-1]
