@@ -19,7 +19,7 @@ LARGE = 1 << 25
 """Bytes from which on a file is worth while."""
 ROWS = 512
 """That are looked at together."""
-SCATTERED = 64
+SCATTERED = 16
 """The same for rows that may lie far apart: with each come its neighbours in the file."""
 
 

@@ -9,11 +9,14 @@ from torch import Tensor
 
 from robustcnn.core.losses import is_answer, log_odds
 from robustcnn.core.results import Bin, ClassMetrics, Metrics, Share
+from robustcnn.core.roomy import slices
 
 BINS = 10
 """Of equal width, over the confidence; each holds its lower edge, the last one also 1."""
 ROC_POINTS = 101
 """At most so many are kept of a curve, its ends among them."""
+PART = 4096
+"""Rows whose odds are taken together: what that needs on the way is several times what it gives."""
 NEVER = -1000.0
 """A logit whose probability is 0 in float64."""
 
@@ -99,7 +102,8 @@ def _of_class(index: int, name: str, confusion: Tensor, logits: Tensor, labels: 
 def _ranking(index: int, logits: Tensor, labels: Tensor) -> tuple[float, tuple[tuple[float, float], ...]]:
     """Area under the curve, and the curve."""
     # They rank as the probabilities do, also where those all round to 1.
-    odds = -log_odds(logits, torch.full_like(labels, index)).nan_to_num()
+    true = torch.full_like(labels, index)
+    odds = torch.cat([-log_odds(logits[rows], true[rows]).nan_to_num() for rows in slices(len(labels), PART)])
     false, true = _roc(labels == index, odds)
     kept = torch.linspace(0, len(false) - 1, min(len(false), ROC_POINTS)).round().long()
     roc = tuple(zip(false[kept].tolist(), true[kept].tolist(), strict=True))

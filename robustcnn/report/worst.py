@@ -10,6 +10,7 @@ from torch import Tensor
 
 from robustcnn.core.atomic_files import write_atomically
 from robustcnn.core.norms import fraction
+from robustcnn.core.roomy import rest
 from robustcnn.evaluate import Evidence
 from robustcnn.report.contact_sheet import sheet
 
@@ -20,10 +21,13 @@ def write_worst(folder: Path, evidence: Evidence, classes: tuple[str, ...], *, c
     """Pictures and `worst.json`, a column a list: the broken examples whose wrong answer is the most confident."""
     confidence, said = evidence.logits.softmax(1).max(1)
     chosen = _broken_by_confidence(evidence, confidence)[:count]
-    distances = evidence.threat.distance(evidence.adversarial[chosen], evidence.images[chosen])
+    attacked, clean = evidence.adversarial[chosen], evidence.images[chosen]
+    rest(evidence.adversarial)
+    rest(evidence.images)
+    distances = evidence.threat.distance(attacked, clean)
     columns = {
-        "clean": [_picture(folder, f"{index:05d}-clean.png", evidence.images[index]) for index in chosen],
-        "attacked": [_picture(folder, f"{index:05d}-attacked.png", evidence.adversarial[index]) for index in chosen],
+        "clean": _pictures(folder, "clean", chosen, clean),
+        "attacked": _pictures(folder, "attacked", chosen, attacked),
         "true": [classes[evidence.labels[index]] for index in chosen],
         "said": [classes[said[index]] for index in chosen],
         "confidence": [round(confidence[index].item(), 4) for index in chosen],
@@ -41,6 +45,8 @@ def _broken_by_confidence(evidence: Evidence, confidence: Tensor) -> list[int]:
     return chosen
 
 
-def _picture(folder: Path, name: str, image: Tensor) -> str:
-    write_atomically(folder / name, sheet(image[None], columns=1))
-    return name
+def _pictures(folder: Path, kind: str, chosen: list[int], images: Tensor) -> list[str]:
+    names = [f"{index:05d}-{kind}.png" for index in chosen]
+    for name, image in zip(names, images, strict=True):
+        write_atomically(folder / name, sheet(image[None], columns=1))
+    return names
