@@ -23,14 +23,19 @@ from torch import nn
 
 from robustcnn.attacks import AutoAttack, Swift
 from robustcnn.attacks.craft import prepare
+from robustcnn.core.results import VERDICTS
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
+from robustcnn.evaluate import run_checks
 from robustcnn.evaluate.audit import AuditConfig, audited
 
 HEAD = ["network", "ball", "n", "AutoAttack leaves", "Swift leaves", "only AutoAttack broke", "only Swift broke"]
-HEAD += ["CPU ms an image", "ratio", "passes an image", "ratio", "audits that cover", "handed over"]
+HEAD += ["CPU ms an image", "ratio", "passes an image", "ratio", "audits that cover", "handed over", "checklist"]
 ATTACKS = {"autoattack": AutoAttack(), "swift": Swift()}
+DONE = [*ATTACKS, "checklist"]
+CHECKED = 100
+"""Examples that the checklist gets."""
 
 
 def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: str) -> dict[str, Any]:
@@ -48,6 +53,14 @@ def judged(model: nn.Module, data: ResidentDataset, threat: ThreatModel, name: s
     return {"seconds": seconds, "passes": passes.count, "stands": stands.int().tolist(), **told}
 
 
+def checked(model: nn.Module, data: ResidentDataset, threat: ThreatModel) -> str:
+    """The checklist's verdict, before any evaluation, and what did not pass."""
+    findings = run_checks(model, data, threat, count=len(data))
+    verdict = max((each.verdict for each in findings if each.tested), key=VERDICTS.index)
+    bad = [each.check for each in findings if each.speaks_up]
+    return f"{verdict}: {', '.join(bad[:2])}{' ...' if bad[2:] else ''}" if bad else verdict
+
+
 def kept(path: Path) -> list[dict[str, Any]]:
     """The outcomes until now."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -58,6 +71,7 @@ def row(name: str, outcomes: list[dict[str, Any]]) -> list[object]:
     parts = [each for each in outcomes if each["net"] == name]
     found = {each["start"]: each for each in parts if each["attack"] == "autoattack"}
     theirs = [found[start] for start in sorted(found)]
+    verdict = next((each["verdict"] for each in parts if each["attack"] == "checklist"), "not asked")
     ours = max((each for each in parts if each["attack"] == "swift"), key=lambda each: each["count"], default=None)
     if not theirs or ours is None:
         return [name, "not measured"]
@@ -78,6 +92,7 @@ def row(name: str, outcomes: list[dict[str, Any]]) -> list[object]:
         *passes,
         f"{100 * covered:.0f} %",
         "yes" if ours["escalated"] else "no",
+        verdict,
     ]
 
 
@@ -88,16 +103,20 @@ def _covers(stand: np.ndarray, left: np.ndarray, seed: int) -> bool:
     return bool(found.low <= (stand * left).mean() <= found.high)
 
 
+def _told(outcome: dict[str, Any]) -> str:
+    return f"{sum(outcome['stands'])} stand, {outcome['seconds']:.1f} s, {outcome['passes']:,} passes"
+
+
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--nets", nargs="+", default=["judged"])
-    parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
+    parser.add_argument("--attacks", nargs="+", choices=DONE, default=list(DONE))
     parser.add_argument("--count", type=int, default=500, help="test examples")
     parser.add_argument("--part", type=int, default=100, help="examples after which AutoAttack's outcome is kept")
     parser.add_argument("--kept", type=Path, default=FOLDER.parent / "outcomes.jsonl")
     args = read(parser, nets=["digits-plain"], count=40, kept=Path("quick/outcomes.jsonl"))
     args.kept.parent.mkdir(parents=True, exist_ok=True)
-    parts = {"autoattack": min(args.part, args.count), "swift": args.count}
+    parts = {"autoattack": min(args.part, args.count), "swift": args.count, "checklist": args.count}
     for attack in args.attacks:
         for start, name in product(range(0, args.count, parts[attack]), chosen(args.nets)):
             key = {"net": name, "attack": attack, "start": start, "count": parts[attack]}
@@ -105,11 +124,15 @@ def main() -> None:
                 continue
             model, data = network(name), examples(name, args.count)
             rows = torch.arange(start, min(start + parts[attack], len(data)))
-            if len(rows):
+            if attack == "checklist":
+                outcome = key | {"verdict": checked(model, data.subset(rows[:CHECKED]), NETS[name].threat)}
+            elif len(rows):
                 outcome = key | judged(model, data.subset(rows), NETS[name].threat, attack)
-                with args.kept.open("a") as file:
-                    file.write(json.dumps(outcome) + "\n")
-                print(*key.values(), sum(outcome["stands"]), f"{outcome['seconds']:.1f}", outcome["passes"], flush=True)
+            else:
+                continue
+            with args.kept.open("a") as file:
+                file.write(json.dumps(outcome) + "\n")
+            print(*key.values(), outcome.get("verdict") or _told(outcome), flush=True)
     say_machine("seed 0")
     table_head(*HEAD)
     for name in chosen(args.nets):
