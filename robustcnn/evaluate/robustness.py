@@ -88,10 +88,16 @@ def evaluate(
         attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed, certify=certify
     )
     after = After(audit=AuditConfig(count=audit, until=until), doubt=doubt(findings))
-    options = {"name": name, "batch_size": batch_size, "folder": folder, "progress": progress, "say": say}
-    options["compile"] = compile
-    report = judge(model, data, plan, after=after, **options).report  # type: ignore[arg-type]
+    options = {"name": name, "batch_size": batch_size, "folder": folder, "say": say, "compile": compile}
+    with bar_of(name, shown=progress) as bar:
+        shown = bar if progress else None
+        report = judge(model, data, plan, after=after, bar=shown, **options).report  # type: ignore[arg-type]
     return replace(report, findings=(*report.findings, *findings))
+
+
+def bar_of(name: str, *, shown: bool) -> tqdm:
+    """Over all that will be done about one model; on a terminal alone. What works on a part says how much that is."""
+    return tqdm(total=0, desc=f"evaluating {name}", disable=None if shown else True)
 
 
 def doubt(findings: Sequence[Finding]) -> str:
@@ -110,7 +116,7 @@ def judge(
     batch_size: BatchSize = "auto",
     compile: Compile = "no",
     folder: Path | None = None,
-    progress: bool = False,
+    bar: tqdm | None = None,
     after: After = After(),  # noqa: B008  (frozen)
     say: Say = lambda _: None,
     crew: Crew | None = None,
@@ -120,7 +126,7 @@ def judge(
     model = plain_view(model)
     with evaluating(model), exact_float32(), global_seed(derived_seed(plan.seed, "judge")):
         job = Job(model=model, data=data, plan=plan, batch_size=batch_size, compiled=compile == "yes")
-        wanted = progress or folder or (compile == "auto" and data.device.type != "cpu")
+        wanted = bar is not None or folder or (compile == "auto" and data.device.type != "cpu")
         timed = bool(wanted) and not is_begun(folder)
         clean, pace = (crew.sight if crew else sight)(job, timed=timed)
         job.clean = clean
@@ -130,12 +136,12 @@ def judge(
             if compile == "auto" and worth_compiling(seconds, data.device):
                 say(COMPILED)
                 job = replace(job, compiled=True)
-            if progress or folder:
+            if bar is not None or folder:
                 say(forecast(seconds / (crew.size if crew else 1)))
         trial = Trial(Hands(job, parts, crew), after)
         trial.proofs = prove(model, lambda: job.view, data, plan, clean, parts, say)
-        with tqdm(total=trial.units, desc=f"attacking {name}", disable=None if progress else True) as bar:
-            scores, evidence = zip(*trial.run(bar, say), strict=True)
+        shown = bar_of(name, shown=False) if bar is None else bar
+        scores, evidence = zip(*trial.run(shown, say), strict=True)
         proofs, far = _both_sides(model, data, plan, trial.proofs, evidence, parts)
     for each in proofs:
         say(f"{ThreatModel(norm=each.norm, eps=each.eps)}   {each.says}")

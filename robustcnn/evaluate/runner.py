@@ -67,6 +67,7 @@ class Trial:
             with bar.external_write_mode():
                 say(line)
 
+        bar.total += self.units
         # On a terminal behind the bar; in a log a plain line now and then.
         self.listener = lambda: every(LOGGED, told) if bar.disable else every(SPOKEN, bar.set_postfix_str)
         second = SecondPhase(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tqdm import tqdm
+
 from robustcnn.attacks import PGD
 from robustcnn.attacks.black_box import black_box_in
 from robustcnn.core.atomic_files import write_atomically
@@ -18,8 +20,9 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.evaluate import Evidence, Judged, Plan, corruption_scores, judge, run_checks, transfer_matrix
 from robustcnn.evaluate.checks.exam import exam_of
+from robustcnn.evaluate.checks.run import CHECKS_IN_ALL
 from robustcnn.evaluate.pieces import Job
-from robustcnn.evaluate.robustness import doubt
+from robustcnn.evaluate.robustness import bar_of, doubt
 from robustcnn.evaluate.runner import After
 from robustcnn.report.entry import Entry, say_ball, telling_ball
 from robustcnn.report.gallery import gallery_of
@@ -82,8 +85,14 @@ def evaluate_model(
     plan = plan_of(config, data, victim.model)
     folder = victim.folder / FOLDER / slug(plan, config, data, victim.model)
     say(f"{victim.name}: {len(data):,} examples of {data.name}, {', '.join(map(str, plan.threats))}; kept in {folder}")
-    with owned(folder):
-        return _evaluate(_Case(victim, data, plan, config, folder, say, crew), others)
+    with owned(folder), bar_of(victim.name, shown=crew is None) as bar:
+
+        def aloud(line: str) -> None:
+            with bar.external_write_mode():
+                say(line)
+
+        bar.total = CHECKS_IN_ALL if config.checks else 0
+        return _evaluate(_Case(victim, data, plan, config, folder, aloud, crew, bar), others)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +107,8 @@ class _Case:
     """This process's own."""
     say: Say
     crew: PoolCrew | None
+    bar: tqdm
+    """Over attacks and checks."""
 
 
 def _evaluate(case: _Case, others: Sequence[Victim]) -> Evaluated:
@@ -127,13 +138,13 @@ def _drawn(case: _Case, entry: Entry) -> list[Path]:
 
 def _judged(case: _Case) -> tuple[Judged, ThreatModel]:
     """The attacks, the checklist, and what follows from it: AutoAttack where a cheap suite is in doubt, or an audit."""
-    config, crew = case.config, case.crew
+    config = case.config
 
     def judged_with(after: After) -> Judged:
         options = {"batch_size": config.batch_size, "compile": config.compile, "folder": case.folder / "parts"}
         options |= {"after": after, "say": case.say}  # type: ignore[dict-item]
-        name, progress = case.victim.name, crew is None
-        return judge(case.victim.model, case.data, case.plan, name=name, progress=progress, crew=crew, **options)  # type: ignore[arg-type]
+        options |= {"name": case.victim.name, "bar": case.bar, "crew": case.crew}  # type: ignore[dict-item]
+        return judge(case.victim.model, case.data, case.plan, **options)  # type: ignore[arg-type]
 
     judged = judged_with(After())
     ball = _telling(judged.report)
@@ -169,14 +180,17 @@ def _completed(
 
 
 def _checked(case: _Case, evidence: Evidence) -> tuple[Finding, ...]:
-    """The findings, what the attacks broke counting as broken; what passes is one line, unless all is asked for."""
+    """The findings, what the attacks broke counting as broken; what warns or fails is said, or all where asked."""
     config, model, data = case.config, case.victim.model, case.data
 
     def told(line: str) -> None:
-        if config.verbose or not line.startswith("pass"):
+        case.bar.update()
+        case.bar.set_postfix_str(line.partition(":")[0])
+        if config.verbose or not line.startswith(("pass", "not tested")):
             case.say(line)
 
     findings: tuple[Finding, ...] | None = None
+    begun = case.bar.n
     if case.crew is not None:
         exam = exam_of(data, evidence.threat, seed=config.seed, precision=config.precision, evidence=evidence)
         job = Job(model=model, data=data, plan=case.plan, clean=evidence.clean_logits, batch_size=config.batch_size)
@@ -184,6 +198,8 @@ def _checked(case: _Case, evidence: Evidence) -> tuple[Finding, ...]:
     if findings is None:
         options = {"seed": config.seed, "precision": config.precision}
         findings = run_checks(model, data, evidence.threat, evidence=evidence, say=told, **options)  # type: ignore[arg-type]
+    # A model that nothing more can be asked of is done with sooner.
+    case.bar.total += case.bar.n - begun - CHECKS_IN_ALL
     case.say(verdicts(findings))
     return findings
 

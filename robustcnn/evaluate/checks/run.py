@@ -12,12 +12,14 @@ from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import Ledger
 from robustcnn.evaluate.checks.exam import COUNT, Asked, exam_of
-from robustcnn.evaluate.checks.opening import opened
+from robustcnn.evaluate.checks.opening import BARE, opened
 from robustcnn.evaluate.checks.sitting import CHECKS, seated
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import plain_view
 
 Say = Callable[[str], None]
+CHECKS_IN_ALL = len(BARE) + len(CHECKS)
+"""For who wants to show how far they are: as many lines are said, if the model lets all be asked."""
 
 
 def run_checks(
