@@ -57,8 +57,8 @@ CERTIFIED: dict[str, tuple[str, TrainConfig]] = {
         _proven("mnist", CrownIbp(threat=_linf(0.3), warmup=0.5), epochs=20),
     ),
     "fashion-ibp": (
-        "interval bound propagation on Fashion-MNIST against linf 0.1",
-        _proven("fashion-mnist", Ibp(threat=_linf(0.1), warmup=0.5), epochs=20),
+        "interval bound propagation on Fashion-MNIST against linf 0.1: eleven minutes",
+        _deep("fashion-mnist", Ibp(threat=_linf(0.1), warmup=0.4, kappa=0.4), epochs=16),
     ),
 }
 """What each is for, and its config."""

@@ -46,7 +46,8 @@ def read_npz(path: Path) -> tuple[ResidentDataset, ...]:
     parts = ["train", "val", "test"] if {"val_images", "val_labels"} <= set(arrays) else ["train", "test"]
     try:
         labels = {part: _labels(part, arrays) for part in parts}
-        classes = _classes(arrays.get("classes"), labels)
+        labels, names = _numbered(labels, arrays.get("classes"))
+        classes = _classes(names, labels)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return tuple(resident(arrays[f"{part}_images"], labels[part], classes) for part in parts)
@@ -148,11 +149,29 @@ def _guess(images: Header) -> str:
 def _labels(part: str, arrays: dict[str, Array]) -> Array:
     labels, count = arrays[f"{part}_labels"], len(arrays[f"{part}_images"])
     flat = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if flat.dtype.kind not in "iu" or flat.ndim != 1:
-        raise ValueError(f"{part}_labels must be whole numbers of shape (N,), got {labels.dtype} {labels.shape}")
+    if flat.dtype.kind not in "iuU" or flat.ndim != 1:
+        raise ValueError(
+            f"{part}_labels must be whole numbers or words of shape (N,), got {labels.dtype} {labels.shape}"
+        )
     if len(flat) != count or not count:
         raise ValueError(f"{part}_images has {count:,} images, but {part}_labels {len(flat):,} labels")
     return flat
+
+
+def _numbered(labels: dict[str, Array], names: Array | None) -> tuple[dict[str, Array], Array | None]:
+    """Words as numbers: their places among the classes, which without names are the words in the order of letters."""
+    words = {part: found for part, found in labels.items() if found.dtype.kind == "U"}
+    if not words:
+        return labels, names
+    if len(words) < len(labels):
+        number = next(part for part in labels if part not in words)
+        raise ValueError(f"{next(iter(words))}_labels are words and {number}_labels numbers; use one of the two")
+    names = np.unique(np.concatenate(list(words.values()))) if names is None else names.ravel()
+    places = {str(name): place for place, name in enumerate(names)}
+    for part, found in words.items():
+        if unknown := sorted(set(map(str, found)) - set(places)):
+            raise ValueError(f"{part}_labels hold {shown(unknown[0])}, which is none of the {len(names)} classes")
+    return {part: np.array([places[str(word)] for word in found]) for part, found in words.items()}, names
 
 
 def _classes(names: Array | None, labels: dict[str, Array]) -> tuple[str, ...]:

@@ -48,6 +48,37 @@ def test_names_label_columns_and_a_validation_part_are_taken_when_there(tmp_path
     assert [len(train), len(validation), len(test)] == [30, 9, 6]
 
 
+WORDS = np.array(["pear", "apple", "fig"])[LABELS]
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [(None, ("apple", "fig", "pear")), (np.array(["pear", "apple", "fig", "plum"]), ("pear", "apple", "fig", "plum"))],
+    ids=["in the order of letters", "in the order given"],
+)
+def test_labels_may_be_words(tmp_path: Path, names: np.ndarray | None, classes: tuple[str, ...]) -> None:
+    train, test = read_npz(
+        write(tmp_path / "my.npz", train_labels=WORDS, test_labels=WORDS[1:3], test_images=IMAGES[1:3], classes=names)
+    )
+    assert train.classes == test.classes == classes
+    assert [classes[label] for label in train.labels] == WORDS.tolist()
+    assert [classes[label] for label in test.labels] == ["apple", "fig"]
+
+
+def test_words_beside_numbers_and_words_that_are_no_class_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="train_labels are words and test_labels numbers"):
+        read_npz(write(tmp_path / "mixed.npz", train_labels=WORDS))
+    with pytest.raises(ValueError, match="train_labels hold 'fig', which is none of the 2 classes"):
+        read_npz(
+            write(
+                tmp_path / "more.npz",
+                train_labels=WORDS,
+                test_labels=WORDS[:6],
+                classes=np.array(["apple", "pear"]),
+            )
+        )
+
+
 def test_a_relative_path_starts_in_the_working_directory_then_in_the_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,9 +122,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "empty": ({"test_images": IMAGES[:0], "test_labels": LABELS[:0]}, "test_images has 0 images, but test_labels 0"),
     "float labels": (
         {"train_labels": LABELS / 1},
-        "train_labels must be whole numbers of shape (N,), got float64 (30,)",
+        "train_labels must be whole numbers or words of shape (N,), got float64 (30,)",
     ),
-    "one-hot labels": ({"test_labels": np.eye(6, 3, dtype=int)}, "test_labels must be whole numbers of shape (N,)"),
+    "one-hot labels": (
+        {"test_labels": np.eye(6, 3, dtype=int)},
+        "test_labels must be whole numbers or words of shape (N,)",
+    ),
     "high label": (
         {"test_labels": LABELS[:6] + 1, "classes": np.array(["a", "b", "c"])},
         "test_labels must lie in 0..2 (3 classes), found 3",
