@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.core.layer_kinds import Settling
-from robustcnn.core.runtime import Precision
+from robustcnn.core.runtime import Precision, evaluating
+from robustcnn.fast.agreement import Disagreement, check, roughened
 from robustcnn.fast.layers import ScaleShift, WholeMap, scale_and_shift
-from robustcnn.fast.view import FastView, fast_view
+from robustcnn.fast.view import CoarseView, FastView, fast_view
 
 Source = Callable[[], Tensor]
 """What a tensor of the view has to be now."""
@@ -19,15 +20,25 @@ Source = Callable[[], Tensor]
 class LiveView:
     """`view()` searches as the model would now; where no fast view agrees with the model it is the model itself."""
 
-    def __init__(self, model: nn.Module, probe: Tensor, *, precision: Precision = "fp32") -> None:
+    def __init__(
+        self, model: nn.Module, probe: Tensor, *, precision: Precision = "fp32", compiled: bool = False
+    ) -> None:
         self.model = model
         view = fast_view(model, probe, precision=precision, steady=False)
         self.is_fast = isinstance(view, FastView)
+        self._precision = "bf16" if isinstance(view, CoarseView) else "fp32"
         self._view: nn.Module = model
         self._moving: list[tuple[Tensor, Source]] = []
+        self._shared: list[tuple[Tensor, Source]] = []
         if isinstance(view, FastView):
-            self._view = FastView(view.search, origin=model, showing=view.showing)
-            self._moving = list(_moving(model, view.search))
+            self._view = FastView(view.search, origin=model, showing=view.showing, compiled=compiled)
+            for tensor, source in _tensors(model, view.search):
+                now = source()
+                if now.dtype == tensor.dtype and now.data_ptr() == source().data_ptr():
+                    tensor.data = now.data
+                    self._shared.append((tensor, source))
+                else:
+                    self._moving.append((tensor, source))
 
     @torch.no_grad()
     def view(self) -> nn.Module:
@@ -35,19 +46,42 @@ class LiveView:
             tensor.copy_(source())
         return self._view
 
+    def follows(self, probe: Tensor) -> bool:
+        """Whether it still is the same function as the model: checked as when it was made, but for compiling."""
+        if not isinstance(self._view, FastView):
+            return False
+        if any(tensor.data_ptr() != source().data_ptr() for tensor, source in self._shared):
+            return False
+        self.view()
+        try:
+            with evaluating(self.model):
+                check(self.model, self._view.search, roughened(probe), self._precision, self._view.showing)
+        except Disagreement:
+            return False
+        return True
 
-def _moving(model: nn.Module, view: nn.Module) -> Iterator[tuple[Tensor, Source]]:
-    """The tensors of the view that have to be made anew; the others become the model's own."""
+
+class LiveViews:
+    """One for each epoch: checked anew, and made anew unless compiling it has taken time."""
+
+    def __init__(self, *, compiled: bool = False) -> None:
+        self.compiled, self._kept = compiled, list[LiveView]()
+
+    def __call__(self, model: nn.Module, probe: Tensor, precision: Precision) -> LiveView:
+        if self._kept and self._kept[0].model is model and self._kept[0].follows(probe):
+            return self._kept[0]
+        made = LiveView(model, probe, precision=precision, compiled=self.compiled)
+        self._kept = [made] if self.compiled else []
+        return made
+
+
+def _tensors(model: nn.Module, view: nn.Module) -> Iterator[tuple[Tensor, Source]]:
+    """All of the view; what is no tensor of the model's own has to be made anew."""
     norms = dict(_folded(model, view))
     for name, module in view.named_modules():
         tensors = (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))
         for key, tensor in tensors:
-            source = _source(module, model.get_submodule(name), norms.get(name), key)
-            now = source()
-            if now.dtype == tensor.dtype and now.data_ptr() == source().data_ptr():
-                tensor.data = now.data
-            else:
-                yield tensor, source
+            yield tensor, _source(module, model.get_submodule(name), norms.get(name), key)
 
 
 def _folded(model: nn.Module, view: nn.Module) -> Iterator[tuple[str, nn.BatchNorm2d]]:

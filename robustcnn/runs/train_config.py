@@ -39,7 +39,7 @@ class TrainConfig:
     precision: Precision = "fp32"
     """`bf16` is mixed precision: faster, slightly different numbers; `fp16`, its loss scaled, for GPUs without it."""
     compile: bool = False
-    """Compile the model first: a minute or so of waiting, then faster steps."""
+    """Compile the model, and what an attack searches with: a minute or so of waiting, then faster steps."""
     threads: int | None = None
     """CPU threads; tiny models are fastest with 1."""
     track: bool = True

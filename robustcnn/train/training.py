@@ -17,6 +17,7 @@ from robustcnn.core.results import EpochMetrics, is_better
 from robustcnn.core.rows import Draws
 from robustcnn.core.runtime import Precision, derived_seed, global_seed, seeded, tuned_convolutions
 from robustcnn.data.resident import ResidentDataset, as_pixels
+from robustcnn.fast.live_view import LiveViews
 from robustcnn.models import PixelModel
 from robustcnn.train.descent import Descent
 from robustcnn.train.freezing import Frozen
@@ -56,6 +57,7 @@ class Training:
         check_precision(precision)
         self.model = model.to(train.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.forward: nn.Module = torch.compile(self.model) if compiled else self.model  # type: ignore[assignment]
+        self.views = LiveViews(compiled=compiled)
         self.train, self.config, self.precision = train, config, precision
         self.examples, self.validation = (_weighted(data, class_weights) for data in (train, validation))
         self.pace = Pace.of(len(train), len(train) if config.batch_size == "full" else config.batch_size)
@@ -160,7 +162,8 @@ class Training:
 
     def _stage(self) -> Stage:
         probe = as_pixels(self.train.images[:8])
-        return Stage(self.model, probe, self.precision, self.ranks if self.config.sync_norm else ALONE)
+        ranks = self.ranks if self.config.sync_norm else ALONE
+        return Stage(self.model, probe, self.precision, ranks, self.views)
 
     def _objective(self) -> object:
         objective = self.config.objective

@@ -8,7 +8,7 @@ from test_view import pictures, relative, settled, slope
 from torch import nn
 
 from robustcnn.core.runtime import Precision, seeded
-from robustcnn.fast.live_view import LiveView
+from robustcnn.fast.live_view import LiveView, LiveViews
 from robustcnn.fast.view import FastView, fast_view
 from robustcnn.models import MODELS
 
@@ -68,3 +68,34 @@ def test_a_model_without_a_fast_view_is_followed_by_being_it() -> None:
         live_view = LiveView(model, pictures())
     assert not live_view.is_fast
     assert live_view.view() is model
+
+
+def test_a_compiled_view_is_kept_from_epoch_to_epoch_as_long_as_it_follows() -> None:
+    model, images = settled("bncnn", width=0.2), pictures()
+    views = LiveViews(compiled=True)
+    first = views(model, images, "fp32")
+    move(model)
+    assert views(model, images, "fp32") is first
+    kept = first.view()
+    assert isinstance(kept, FastView)
+    assert relative(kept.search(images), fast_view(model, images)(images)) < 1e-5
+    # Weights that lie elsewhere are not seen by what shared the old ones.
+    weight = model.get_parameter("net.7.weight")
+    weight.data = weight.data.clone()
+    assert views(model, images, "fp32") is not first
+
+
+def test_a_view_that_no_longer_is_the_model_is_made_anew() -> None:
+    model, images = settled("bncnn", width=0.2), pictures()
+    views = LiveViews(compiled=True)
+    first = views(model, images, "fp32")
+    view = first.view()
+    assert isinstance(view, FastView)
+    model.net.append(nn.Softmax(1))  # type: ignore[operator, union-attr]
+    assert views(model, images, "fp32") is not first
+
+
+def test_without_a_compiler_every_epoch_has_a_view_of_its_own() -> None:
+    model, images = settled("bncnn", width=0.2), pictures()
+    views = LiveViews()
+    assert views(model, images, "fp32") is not views(model, images, "fp32")

@@ -14,7 +14,6 @@ from robustcnn.attacks.gradient import PGD
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import autocast, evaluating, frozen_weights
 from robustcnn.core.threat import ThreatModel
-from robustcnn.fast.live_view import LiveView
 from robustcnn.train.objectives.standard import Loss, Scorer, Stage, check_smoothing, same_draw
 
 
@@ -84,7 +83,7 @@ class Crafting:
 
     def __init__(self, objective: Attacked, stage: Stage) -> None:
         self.objective, self.stage = objective, stage
-        self.live_view = LiveView(stage.model, stage.probe, precision=stage.precision)
+        self.live_view = stage.views(stage.model, stage.probe, stage.precision)
 
     def __call__(self, images: Tensor, labels: Tensor, generator: torch.Generator, *, progress: float) -> Loss:
         threat = self.objective.threat_at(progress)

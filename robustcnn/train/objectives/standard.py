@@ -14,6 +14,7 @@ from robustcnn.core.ranks import ALONE, Ranks
 from robustcnn.core.rows import Draws, rows_of
 from robustcnn.core.runtime import Precision
 from robustcnn.data.augment.policy import blend, draw_mixup
+from robustcnn.fast.live_view import LiveViews
 
 Loss = Callable[[nn.Module], Tensor]
 """Of a model in training mode: one value for each example of the batch at hand."""
@@ -43,6 +44,8 @@ class Stage(NamedTuple):
     precision: Precision
     ranks: Ranks = ALONE
     """The processes that batch norm sees the rows of."""
+    views: LiveViews = LiveViews()
+    """Where an attack gets its fast view."""
 
 
 class Scorer(Protocol):
