@@ -24,8 +24,7 @@ class CompareVerb:
     out: Path = Path("mlruns/comparison")
     """Folder for report.html, report.md and report.csv."""
     paired: bool = False
-    """Say of every two which is more robust on the same examples (McNemar's exact test); runs that were not evaluated
-    alike are attacked until that is sure."""
+    """Say of every two which is more robust on the same examples (McNemar); attacked until that is sure."""
 
 
 def compare(names: Sequence[str], options: CompareVerb, *, say: Say = lambda _: None) -> str:

@@ -60,8 +60,7 @@ class EvaluateConfig:
     count: int | None = 1000
     """Test examples, a stratified random part; None takes all."""
     suite: SuiteName = "swift"
-    """quick: FGSM and PGD-20; swift: nearly AutoAttack's answer for a tenth of its price; standard: AutoAttack, what
-    others report; full: quick, standard, foolbox attacks, noise, corruptions."""
+    """quick: FGSM, PGD-20; swift: AutoAttack's answer for a tenth; standard: AutoAttack; full: all, corruptions too."""
     attacks: tuple[str, ...] = ()
     """Attacks instead of the suite's: fgsm, "pgd(steps=100, restarts=5)", foolbox:LinfPGD ..."""
     audit: int | None = None
@@ -75,7 +74,7 @@ class EvaluateConfig:
     certify: Literal["no", "interval", "crown", "alpha-crown"] = "no"
     """Prove what can be proven first, by these bounds, and show both sides; the cheapest is interval."""
     checks: bool = True
-    """Run the checklist that says whether the figures can be trusted."""
+    """Whether the checklist, which says if the figures can be trusted, is made; --no-checks leaves it out."""
     corruptions: bool = False
     """Accuracy under noise, blur, weather and compression too; the full suite has it anyway."""
     transfer: tuple[str, ...] = ()

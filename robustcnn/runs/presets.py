@@ -48,7 +48,8 @@ def _named(name: str, presets: Mapping[str, Preset[C]]) -> C:
 
 def presets_table(presets: Mapping[str, Preset[C]]) -> str:
     """A line a preset."""
-    return "\n".join(f"  {name:<18} {entry.says}" for name, entry in presets.items())
+    longest = max(map(len, presets))
+    return "\n".join(f"  {name:<{longest}} {entry.says}" for name, entry in presets.items())
 
 
 def _recipe(data: str, model: ModelConfig, fit: FitConfig, **rest: object) -> TrainConfig:

@@ -26,8 +26,7 @@ class PretrainConfig:
     model: DcganConfig = field(default_factory=DcganConfig)
     fit: GanConfig = field(default_factory=GanConfig)
     judge: Path | None = None
-    """Checkpoint folder of a classifier in whose features the Frechet distance is measured; a fixed random network's
-    when not given."""
+    """Folder of a classifier whose features measure the Frechet distance; a fixed random network's without one."""
     device: DeviceName = "auto"
     """`auto` takes a GPU when there is one."""
     precision: WideRange = "fp32"

@@ -39,12 +39,11 @@ class SweepConfig:
     vary: tuple[str, ...] = ()
     """Options and their values: fit.optim.lr="log(1e-4,1e-1)", int(..), uniform(..), choice(a,b)."""
     objective: tuple[str, ...] = ("valid_accuracy",)
-    """What to make best, of the best epoch on validation data; two, such as valid_accuracy robust_accuracy, make a
-    Pareto front."""
+    """What to make best on validation data; two (valid_accuracy robust_accuracy) make a Pareto front."""
     trials: int = 20
     """Trainings in all, those of other processes and of earlier calls counted."""
     prune: bool = True
-    """Stop a training whose epochs are worse than the median of those before it (one objective only)."""
+    """Whether trainings worse than the median of earlier ones are stopped (one objective only); --no-prune: none is."""
     storage: str = ""
     """Where the study is kept: a URL such as postgresql://... for several machines; a file when not given."""
     workers: int = 1

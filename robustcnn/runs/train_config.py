@@ -25,8 +25,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=lambda: ModelConfig(name="smallcnn"))
     init_from: str = ""
-    """Start from these weights: a run, a checkpoint's or a pre-training's folder, or torchvision:NAME; its architecture
-    is taken where no --model option says otherwise."""
+    """Weights to start from: a run, its folder or torchvision:NAME; its network too unless --model says otherwise."""
     weights: Path | None = None
     """For torchvision:NAME: the file of its weights; else the one in torchvision's cache."""
     download: bool = False

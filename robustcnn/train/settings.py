@@ -31,14 +31,11 @@ class FitConfig:
     batch_size: int | Literal["full"] = 128
     """Examples a step; 1 is the classic stochastic descent, `full` the whole training set."""
     accumulate: int = 1
-    """Work through each batch in so many parts, one after the other, before its one step: less memory, and the same
-    step where no batch norm is."""
+    """Work through each batch in so many parts before its one step: less memory, the same step but for batch norm."""
     checkpoint_activations: bool = False
-    """Keep of each block its input only and compute the rest again on the way back: for networks that do not fit, a
-    third more time and the same result."""
+    """Keep a block's input only and compute the rest again on the way back: less memory, a third more time."""
     sync_norm: bool = True
-    """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
-    which saves waiting."""
+    """With several processes batch norm sees the whole batch, as one would; without it its part, with less waiting."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     objective: AnyObjective = field(default_factory=Standard)
     augment: Augment = field(default_factory=Augment)
@@ -47,8 +44,7 @@ class FitConfig:
     l2: float = 0.0
     """lambda of the penalty lambda/m * sum w^2."""
     freeze: str = "none"
-    """Layers that stay as they are, batch norm included: none, features (all but the last) or first:K (the first K
-    with weights)."""
+    """Layers that stay as they are, batch norm too: none, features (all but the last) or first:K (with weights)."""
     clip: float | None = None
     """Largest norm of the whole gradient; longer ones are scaled down to it."""
     ema: float | None = None
@@ -58,16 +54,13 @@ class FitConfig:
     watch: int = 1000
     """Of an adversarial objective: at most so many validation images are attacked after every epoch; 0 for none."""
     watch_suite: WatchSuite = "pgd"
-    """What they are attacked with besides FGSM: PGD of ten steps, or swift: nearly AutoAttack's answer, at ten times
-    the price or more."""
+    """What they meet besides FGSM: PGD of ten steps, or swift: nearly AutoAttack's answer for ten times the price."""
     on_overfitting: OnOverfitting = "warn"
-    """When robust accuracy collapses while that under FGSM does not: warn and go on, stop, or go on from the best
-    epoch's weights (rollback; there `fast` takes up noise, with which it does not collapse again)."""
+    """When robust accuracy collapses and FGSM's does not: warn, stop, or go on from the best epoch (rollback)."""
     patience: int | None = None
     """Stop when the monitored metric has not improved for so many epochs."""
     monitor: str = "auto"
-    """The recorded metric that picks the best epoch and stops early; `auto` is certified_accuracy where the
-    objective is about bounds, robust_accuracy where another one against attacks is watched, else valid_loss."""
+    """Picks the best epoch; auto: certified_accuracy for bounds, robust_accuracy where watched, else valid_loss."""
     seed: int = 0
     """Of the initial weights, the order of examples, augmentation and dropout."""
 

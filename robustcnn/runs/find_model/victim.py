@@ -30,8 +30,7 @@ class SourceConfig:
     """What there is to say of a model that comes from elsewhere."""
 
     mean: tuple[float, ...] = ()
-    """Per channel, for a model that expects normalised pictures: 0.485 0.456 0.406, or one value for all;
-    needs std too."""
+    """Per channel, or one for all, of a model that expects normalised pictures: 0.485 0.456 0.406; needs std too."""
     std: tuple[float, ...] = ()
     """Per channel, as mean."""
     download: bool = False

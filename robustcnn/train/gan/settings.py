@@ -31,8 +31,7 @@ class GanConfig:
     samples: int = 1000
     """Generated and real images that each epoch is judged on."""
     sync_norm: bool = True
-    """With several processes: batch norm sees the batch of all of them, as one process would; else each its own part,
-    which saves waiting."""
+    """With several processes batch norm sees the whole batch, as one would; without it its part, with less waiting."""
     seed: int = 0
     """Of the initial weights, the order of images and the latent vectors."""
 
