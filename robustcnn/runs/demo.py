@@ -106,12 +106,7 @@ def _one(config: TrainConfig, options: DemoVerb, *, say: Say, detail: Say) -> No
     """Train and attack, a row each."""
     trained = train(config, say=detail)
     count = sum(weights.numel() for weights in trained.model.parameters())
-    say(
-        _row(
-            "trained",
-            f"{config.model.name}, {count:,} parameters, {len(trained.history)} epochs, {_took(trained.history)}",
-        )
-    )
+    say(_row("trained", f"{config.model.name}, {count:,} parameters, {_took(trained.history)}"))
     chosen = EvaluateConfig(
         runs=options.runs,
         data=config.data,
