@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +15,17 @@ from torch import Tensor, nn
 from robustcnn import __version__
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.universal import Universal
-from robustcnn.certify.margins import METHODS, Method
+from robustcnn.certify.margins import Method
 from robustcnn.core.plain_data import did_you_mean
 from robustcnn.core.runtime import Precision, derived_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.judging import named
+
+Certify = Literal[Method, "smoothing"]
+CERTIFY: tuple[Certify, ...] = get_args(Certify)
+"""How lower bounds may be found."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,14 +37,14 @@ class Plan:
     precision: Precision
     block: int
     seed: int
-    certify: Method | None = None
+    certify: Certify | None = None
     """How lower bounds are found; None asks for none."""
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, got {self.precision!r}")
-        if self.certify not in (None, *METHODS):
-            raise ValueError(f"unknown method to certify {self.certify!r}{did_you_mean(str(self.certify), METHODS)}")
+        if self.certify not in (None, *CERTIFY):
+            raise ValueError(f"unknown method to certify {self.certify!r}{did_you_mean(str(self.certify), CERTIFY)}")
         if self.block < 1:
             raise ValueError(f"block must be at least 1 image, got {self.block}")
         _distinct("attacks", map(repr, self.attacks))

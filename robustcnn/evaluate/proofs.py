@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from robustcnn.certify import NoLowerBound
 from robustcnn.certify.margins import Method, Prover, radii
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import is_right
-from robustcnn.core.proof import Proof, TwoSided
+from robustcnn.core.proof import Proof, TwoSided, Votes
 from robustcnn.core.results import Finding, Share
 from robustcnn.core.runtime import derived_seed, seeded
 from robustcnn.core.threat import ThreatModel
@@ -23,8 +23,9 @@ from robustcnn.data import ResidentDataset
 from robustcnn.data.resident import as_pixels
 from robustcnn.evaluate.judging import attempt
 from robustcnn.evaluate.parts import Parts
-from robustcnn.evaluate.plan import Plan
+from robustcnn.evaluate.plan import Certify, Plan
 from robustcnn.evaluate.standings import Evidence
+from robustcnn.evaluate.votes import certificates, explained, lost, smoothed_model, votes_of
 
 AUDIT, AUDITOR = 256, PGD(steps=20)
 """At most so many proven examples of each ball are attacked all the same, and how."""
@@ -45,11 +46,18 @@ class Proven:
     seconds: float
     audited: int
     contradicted: int
+    reaches: Tensor = field(default_factory=lambda: torch.empty(0))
+    """The eps (N,) up to which each example is proven, where it is drawn."""
+    votes: Votes | None = None
+    """What the proof rests on where it is drawn."""
 
     @property
     def spared(self) -> Tensor:
-        """Which no attack has to be tried on; none once an attack has contradicted the proof."""
-        return self.mask if not self.contradicted else torch.zeros_like(self.mask)
+        """Which no attack has to be tried on; none once an attack has contradicted the proof, and none by votes.
+
+        Votes are about another model than the attacked one, which is a sample of it.
+        """
+        return torch.zeros_like(self.mask) if self.contradicted or self.votes else self.mask
 
 
 Proofs = Mapping[ThreatModel, Proven]
@@ -67,23 +75,54 @@ def prove(
     say: Callable[[str], None],
 ) -> Proofs:
     """What is proven in each ball before anything is attacked; nothing, with a line, of a model without a bound."""
-    if plan.certify is None:
+    try:
+        if plan.certify == "smoothing":
+            return _voted(model, data, plan, parts, say)
+        return {} if plan.certify is None else _bounded(model, view, data, plan, plan.certify, clean, parts, say)
+    except NoLowerBound as problem:
+        say(str(problem))
         return {}
+
+
+def _voted(
+    model: nn.Module, data: ResidentDataset, plan: Plan, parts: Parts, say: Callable[[str], None]
+) -> dict[ThreatModel, Proven]:
+    """By randomised smoothing: radii are drawn once, and tell of every ball."""
+    whole = smoothed_model(model, plan.threats)
+    votes = votes_of(whole)
+    say(f"smoothing: {votes.says}")
+    reaches, seconds = certificates(whole, data, plan.seed, parts)
+    found: dict[ThreatModel, Proven] = {}
+    for threat in (threat for balls in plan.balls for threat in balls):
+        # The first ball pays for all.
+        took = 0.0 if found else seconds
+        found[threat] = Proven(reaches >= threat.eps, took, audited=0, contradicted=0, reaches=reaches, votes=votes)
+        say(_line(threat, "smoothing", found[threat]))
+    return found
+
+
+def _bounded(
+    model: nn.Module,
+    view: View,
+    data: ResidentDataset,
+    plan: Plan,
+    method: Method,
+    clean: Tensor,
+    parts: Parts,
+    say: Callable[[str], None],
+) -> dict[ThreatModel, Proven]:
+    """By lower bounds of the margins; what is proven is attacked here and there all the same."""
     found: dict[ThreatModel, Proven] = {}
     for balls in plan.balls:
         candidates = is_right(clean, data.labels.cpu())
         for threat in balls:
-            part = _Part(model, data, threat, candidates, plan.certify)
-            try:
-                made = parts.tensors(f"proven-{threat.norm}-{threat.eps:.9g}", part.prove)
-            except NoLowerBound as problem:
-                say(str(problem))
-                return {}
+            part = _Part(model, data, threat, candidates, method)
+            made = parts.tensors(f"proven-{threat.norm}-{threat.eps:.9g}", part.prove)
             # What is not proven in a small ball is not tried in larger ones.
             candidates = made["mask"]
             audited, broken = _audit(model, view, data, threat, candidates, plan, parts)
             found[threat] = Proven(candidates, float(made["seconds"]), audited, broken)
-            say(_line(threat, plan.certify, found[threat]))
+            say(_line(threat, method, found[threat]))
     return found
 
 
@@ -131,6 +170,15 @@ def _line(threat: ThreatModel, method: str, proven: Proven) -> str:
     return line
 
 
+def contested(model: nn.Module, data: ResidentDataset, evidence: Evidence, proven: Proven, plan: Plan) -> Proven:
+    """Where votes certify what an attack broke, they are counted once more, of the adversarial image."""
+    if proven.votes is None:
+        return proven
+    rows = (proven.mask & (evidence.broken_by != BrokenBy.STANDING)).nonzero().flatten()[:AUDIT]
+    wrong = lost(smoothed_model(model, plan.threats), data, evidence, rows, plan.seed)
+    return replace(proven, audited=len(rows), contradicted=wrong)
+
+
 def proof_of(threat: ThreatModel, proven: Proven, evidence: Evidence, classes: int, method: str) -> Proof:
     """Both sides of one ball, now that it has been attacked."""
     broken = evidence.broken_by != BrokenBy.STANDING
@@ -146,12 +194,14 @@ def proof_of(threat: ThreatModel, proven: Proven, evidence: Evidence, classes: i
         seconds=proven.seconds,
         audited=proven.audited,
         contradicted=proven.contradicted + int((broken & proven.spared).sum()),
+        votes=proven.votes,
     )
 
 
 def findings_of(proofs: Sequence[Proof]) -> tuple[Finding, ...]:
     """A failure, where an attack broke what was proven: one of the two is wrong, and with it the whole measurement."""
-    count, wrong = sum(each.audited for each in proofs), sum(each.contradicted for each in proofs)
+    count = sum(each.audited for each in proofs)
+    wrong = sum(each.contradicted for each in proofs if not explained(each))
     if not wrong:
         return ()
     says = (
@@ -162,20 +212,24 @@ def findings_of(proofs: Sequence[Proof]) -> tuple[Finding, ...]:
 
 
 def two_sided(
-    model: nn.Module, data: ResidentDataset, evidence: Evidence, proven: Proven, method: Method, parts: Parts
+    model: nn.Module, data: ResidentDataset, evidence: Evidence, proven: Proven, method: Certify, parts: Parts
 ) -> TwoSided | None:
     """How far examples of one ball that are neither proven nor wrong from the start are from both sides."""
     threat = evidence.threat
-    rows = (evidence.broken_by != BrokenBy.CLEAN) & ~proven.mask
-    part = data.subset(rows.nonzero().flatten()[:FAR])
+    chosen = ((evidence.broken_by != BrokenBy.CLEAN) & ~proven.mask).nonzero().flatten()[:FAR]
+    part = data.subset(chosen)
     if not len(part) or not 0 < threat.eps < float("inf"):
         return None
 
     def measure() -> dict[str, Tensor]:
         images, labels = as_pixels(part.images), part.labels
         grid = [replace(threat, eps=threat.eps * step / GRID) for step in range(1, GRID + 1)]
+        if method == "smoothing":
+            reach = proven.reaches[chosen].clamp(min=0)
+        else:
+            reach = radii(model, images, labels, threat, method=method, rounds=6).cpu()
         return {
-            "proven": radii(model, images, labels, threat, method=method, rounds=6).cpu(),
+            "proven": reach,
             "broken": breaking_eps(AUDITOR, model, images, labels, grid).cpu(),
         }
 

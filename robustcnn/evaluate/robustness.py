@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from robustcnn import __version__
 from robustcnn.attacks.base import Attack
-from robustcnn.certify.margins import Method
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.proof import Proof, TwoSided
 from robustcnn.core.results import Finding, RobustnessReport, Smallest
@@ -27,8 +26,8 @@ from robustcnn.evaluate.foresight import forecast, longest, worth_compiling
 from robustcnn.evaluate.metrics import metrics
 from robustcnn.evaluate.parts import Parts, is_begun
 from robustcnn.evaluate.pieces import BatchSize, Compile, Crew, Hands, Job
-from robustcnn.evaluate.plan import Plan
-from robustcnn.evaluate.proofs import Proofs, findings_of, proof_of, prove, two_sided
+from robustcnn.evaluate.plan import Certify, Plan
+from robustcnn.evaluate.proofs import Proofs, contested, findings_of, proof_of, prove, two_sided
 from robustcnn.evaluate.runner import After, Say, Trial
 from robustcnn.evaluate.standings import Evidence
 from robustcnn.fast.plain_view import plain_view
@@ -63,7 +62,7 @@ def evaluate(
     until: float | None = None,
     findings: Sequence[Finding] = (),
     say: Say = lambda _: None,
-    certify: Method | None = None,
+    certify: Certify | None = None,
 ) -> RobustnessReport:
     """How `model` stands on `data` against all attacks in all balls: for each example, the worst of them counts.
 
@@ -82,7 +81,9 @@ def evaluate(
     `compile` has the search's view of the model compiled; `auto` where the work is long enough to pay for it.
 
     With `certify`, what can be proven is proven first and spared the attacks, but for a check of it; the report then
-    has both sides. A proven example that an attack breaks fails the whole measurement.
+    has both sides. A proven example that an attack breaks fails the whole measurement. "smoothing" certifies a
+    `Smoothed` model in l2: for the majority over all noise, so that nothing is spared and an example may be both
+    certified and broken.
     """
     plan = Plan(
         attacks=tuple(attacks), threats=tuple(threats), precision=precision, block=block, seed=seed, certify=certify
@@ -177,6 +178,7 @@ def _both_sides(
     if plan.certify is None or not proofs:
         return (), ()
     classes = data.spec.num_classes
+    proofs = {each.threat: contested(model, data, each, proofs[each.threat], plan) for each in evidence}
     found = [proof_of(each.threat, proofs[each.threat], each, classes, plan.certify) for each in evidence]
     largest = [each for balls in plan.balls for each in evidence if each.threat == _largest(balls)]
     far = [two_sided(model, data, each, proofs[each.threat], plan.certify, parts) for each in largest]

@@ -140,6 +140,7 @@ def _both_sides(entry: Entry) -> Markup:
     """What no attack can break beside what one did, ball by ball."""
     found = entry.report.proofs if entry.report else ()
     lines = [element("p", f"{say_ball((each.norm, each.eps))}: {each.says}") for each in found]
+    lines += [element("p", says) for says in dict.fromkeys(each.votes.says for each in found if each.votes)]
     title = f"{entry.name}: what no attack can break, and class by class"
     return element("details", element("summary", title), *lines, table(proofs(entry)), open="")
 
@@ -150,7 +151,8 @@ METHOD = (
     "What an attack returns is not taken on trust: it is projected back into the ball and the pixel range, and scored "
     "again in float32 by the model itself, in evaluation mode.",
     "What is proven holds for every change in the ball, tried or not, rounding errors of the model included. Proven "
-    "examples are spared the attacks, but for an audit; the others are broken or undecided.",
+    "examples are spared the attacks, but for an audit; the others are broken or undecided. Certificates by smoothing "
+    "hold each with a stated probability, for the majority over all noise: such examples are attacked like all others.",
     "A mistake on the clean example counts as not robust, at every eps.",
     "A robustness curve cannot rise: each eps attacks only the examples that still stood at the one before it.",
     "An audited figure is what AutoAttack would say of all examples, estimated without bias: cheap attacks tried all, "
