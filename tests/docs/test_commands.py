@@ -19,6 +19,7 @@ LEFT_OUT = {
     "attack --demo": "trains a network first; run by tests/runs/test_attack_pictures.py",
     "attack panda.jpg": "needs a photograph and GoogLeNet's weights",
     "evaluate nets:make": "needs the reader's files; run by tests/test_your_model.py",
+    "evaluate smooth:make": "needs the reader's files; run by tests/test_your_model.py",
     "evaluate pt2:": "needs the reader's files; run by tests/test_your_model.py",
     "evaluate onnx:": "needs the reader's files; run by tests/test_your_model.py",
     "evaluate plain robust": "several models, processes or machines; run by tests/runs/test_evaluate_list.py",
