@@ -4,7 +4,7 @@ From logistic regression to a ResNet, all on one data set for equally many passe
 connections, scaled tanh, 84 units, outputs by distance to fixed codes); its paper has 99.05 % of MNIST after 20 passes.
 Deep networks are narrowed so that a CPU can train them; AlexNet in full is described beside its table.
 
-    python experiments/33_architectures.py --nets lenet5 --epochs 20        MNIST: about ten minutes
+    python experiments/33_architectures.py --nets lenet5 --epochs 20        MNIST: about three minutes
 """
 
 from __future__ import annotations
