@@ -16,6 +16,7 @@ from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.deepfool import DeepFool
 from robustcnn.attacks.fab import FAB
 from robustcnn.attacks.gradient import FGSM, PGD
+from robustcnn.attacks.linearise import nearest
 from robustcnn.attacks.minimal import DDN, FMN
 from robustcnn.core.losses import margin
 from robustcnn.core.norms import NormName
@@ -218,3 +219,18 @@ def test_looking_at_a_few_images_together_changes_nothing(attack: Guarded, train
     parts = attack(Watched(trained.model, chunk=5), trained.images[:24], trained.labels[:24], threat)
     torch.testing.assert_close(parts, whole)
     assert max(sizes) <= 5
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_the_nearest_boundary_need_not_be_that_of_the_likeliest_class(norm: NormName) -> None:
+    flat = nn.Linear(2, 3)
+    with torch.no_grad():
+        # Class 1 is the likelier one, but its logit hardly moves: its boundary is ten times as far away.
+        flat.weight.copy_(torch.tensor([[0.0, 0.0], [0.1, 0.0], [0.0, 2.0]]))
+        flat.bias.copy_(torch.tensor([0.0, -0.1, -0.2]))
+    model, images = nn.Sequential(nn.Flatten(), flat), torch.zeros(4, 1, 1, 2)
+    labels, threat = torch.zeros(4, dtype=torch.int64), unlimited(norm)
+    plane = nearest(model, images, labels, threat, candidates=2)
+    assert torch.equal(plane.normal.flatten(1), torch.tensor([[0.0, 2.0]]).expand(4, -1))
+    found = TINY_OVERSHOOT(model, images, labels, threat)
+    torch.testing.assert_close(threat.distance(found, images), torch.full((4,), 0.1), rtol=1e-3, atol=0)
