@@ -60,7 +60,7 @@ class EvaluateConfig:
     count: int | None = 1000
     """Test examples, a stratified random part; None takes all."""
     suite: SuiteName = "swift"
-    """quick: FGSM, PGD-20; swift: AutoAttack's answer for a tenth; standard: AutoAttack; full: all, corruptions too."""
+    """quick: FGSM, PGD-20; swift: nearly AutoAttack, for a tenth; standard: AutoAttack; full: all, corruptions too."""
     attacks: tuple[str, ...] = ()
     """Attacks instead of the suite's: fgsm, "pgd(steps=100, restarts=5)", foolbox:LinfPGD ..."""
     audit: int | None = None

@@ -27,7 +27,7 @@ def test_the_cifar_recipes_train_and_are_judged_and_are_only_printed_the_second_
         done = subprocess.run([*script, *options], env=env, capture_output=True, text=True, check=True, timeout=500)
         return [line for line in done.stdout.splitlines() if line.startswith("| `smoke-")]
 
-    names = ("cifar10-fast", "cifar10-trades-awp")
+    names = ("cifar10-fast", "cifar10-pgd", "cifar10-trades-awp")
     first = rows(*names)
     assert [row.split("`")[1] for row in first] == [f"smoke-{name}-0" for name in names]
     assert all("n = 4" in row for row in first)
