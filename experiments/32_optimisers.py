@@ -18,7 +18,7 @@ from robustcnn import FitConfig, OptimConfig
 from robustcnn.data.registry import Splits
 from robustcnn.report.plots import lines
 
-SGD = OptimConfig(name="sgd", lr=0.05, momentum=0.0, schedule="constant")
+SGD = OptimConfig(name="sgd", lr=0.03, momentum=0.0, schedule="constant")
 WAYS = {
     "full gradient descent": FitConfig(batch_size="full", optim=replace(SGD, lr=0.1)),
     "one example a step": FitConfig(batch_size=1, optim=replace(SGD, lr=0.002)),

@@ -51,7 +51,7 @@ def verdict(epochs: list[EpochMetrics]) -> str:
     first, last = epochs[0].train_loss, epochs[-1].train_loss
     if last > first or last > CHANCE:
         return "too high: the loss does not fall"
-    return "too low: hardly moved" if last > 0.8 * first else "learnt"
+    return "too low: hardly moved" if last > 0.8 * min(first, CHANCE) else "learnt"
 
 
 CHANCE = 2.3

@@ -60,9 +60,10 @@ class APGD(Guarded):
             model, images, labels, stop=self.stop, planned=self.steps * self.restarts * max(self.targets, 1)
         )
         # A model that draws random numbers is judged by the mean of its answers, as on every later step.
-        logits = torch.stack([exact_logits(model, images) for _ in range(self.eot)]).mean(0)
+        answers = [exact_logits(model, images) for _ in range(self.eot)]
+        logits = torch.stack(answers).mean(0) if answers[1:] else answers[0]
         if self.stop:
-            state.update(images, torch.zeros_like(logits[:, 0]), logits, ranked=False)
+            state.update(images, logits[:, 0], logits, ranked=False)
             state.drop_succeeded()
         aims, number = list(self._aims(logits, labels)), 0
         with frame("restarts", lambda: {"number": number, **state.kept}) as before:

@@ -54,13 +54,15 @@ class Run:
     def _names(cls) -> set[str]:
         return {field.name for field in fields(cls)} - {"threat", "project"}
 
-    def keep(self, rows: Tensor) -> None:
-        """Go on with these examples alone, whose claims of success turned out to be wrong if they made any."""
+    def keep(self, rows: Tensor | None) -> None:
+        """Go on with these examples alone (None: all), whose claims of success were wrong if they made any."""
+        self.best_loss = self.best_loss.masked_fill(self.best_loss.isposinf(), -torch.inf)
+        if rows is None:
+            return
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 setattr(self, field.name, value[rows])
-        self.best_loss = self.best_loss.masked_fill(self.best_loss.isposinf(), -torch.inf)
         self.threat = self.threat.of(rows)
         self.project = self.threat.projector(self.origin)
 
@@ -132,7 +134,8 @@ class DenseRun(Run):
 
     def review(self, *, steps: int, rho: float) -> None:
         """Halve the stride, and go back, where too few of the last `steps` gained or the same stride gained nothing."""
-        stuck = ~self.halved & (self.best_loss <= self.best_then)
+        # Greater than: not halved then, and no better now.
+        stuck = (self.best_loss <= self.best_then) > self.halved
         self.halved = stuck | (self.gains <= rho * steps)
         self.stride = torch.where(self.halved, self.stride / 2, self.stride)
         self.best_then = self.best_loss
@@ -145,8 +148,9 @@ class DenseRun(Run):
         losses = torch.stack(self.losses)
         return (losses[1:] > losses[:-1]).sum(0)
 
-    def keep(self, rows: Tensor) -> None:
-        self.losses = [losses[rows] for losses in self.losses]
+    def keep(self, rows: Tensor | None) -> None:
+        if rows is not None:
+            self.losses = [losses[rows] for losses in self.losses]
         Run.keep(self, rows)
 
     @staticmethod
@@ -220,7 +224,7 @@ def _beginning(
 ) -> dict[str, Any]:
     score = slope.loss if score is None else score
     # Anything is better than a start whose loss is no number.
-    best_loss = torch.where(score.isnan(), -torch.inf, score)
+    best_loss = score.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
     return {
         "threat": threat,
         "project": threat.projector(origin),
@@ -246,4 +250,4 @@ def _whole(count: Tensor, pixels: int) -> Tensor:
 
 
 def _moved(images: Tensor, origin: Tensor) -> Tensor:
-    return (images != origin).flatten(1).sum(1).to(origin.dtype)
+    return (images != origin).flatten(1).sum(1, dtype=origin.dtype)

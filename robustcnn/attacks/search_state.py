@@ -46,7 +46,7 @@ class SearchState:
         """Of the examples still attacked, like all that the methods take and return."""
         self.rows = torch.arange(len(labels), device=labels.device)
         """Where these are in the whole batch."""
-        self.found, self._result = images.clone(), images.clone()
+        self.found, self._result = images.clone(), images
         self.score = torch.full(labels.shape, -torch.inf, dtype=images.dtype, device=images.device)
         """The loss of what was found; with `stop`, inf for a success."""
         self._success = torch.zeros_like(labels, dtype=torch.bool)
@@ -179,10 +179,12 @@ class SearchState:
         if self.stop:
             self.drop_succeeded()
 
-    def drop_succeeded(self) -> Tensor:
-        """Attack no longer what has succeeded for the exact model; returns the indices of those who stay."""
+    def drop_succeeded(self) -> Tensor | None:
+        """Attack no longer what has succeeded for the exact model; returns who stays, or None when all do."""
         self._confirm()
-        stay, _ = split(self.succeeded)
+        stay, gone = split(self.succeeded)
+        if not len(gone):
+            return None
         self._result = self.best_found
         self.rows, self.images, self.labels = self.rows[stay], self.images[stay], self.labels[stay]
         self.found, self.score, self._success = self.found[stay], self.score[stay], self._success[stay]

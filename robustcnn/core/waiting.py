@@ -17,6 +17,9 @@ def wait_for(number: Tensor) -> float:
 def split(chosen: Tensor) -> tuple[Tensor, Tensor]:
     """The indices that are not chosen (N,), and those that are; in order. It waits for a GPU."""
     count = int(wait_for(chosen.sum()))
+    if not count:
+        rows = torch.arange(len(chosen), device=chosen.device)
+        return rows, rows[:0]
     # Sorted, because nonzero() would wait once more.
     order = chosen.to(torch.uint8).argsort(stable=True)
     return order[: len(chosen) - count], order[len(chosen) - count :]

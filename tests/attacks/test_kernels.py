@@ -19,11 +19,11 @@ EPS = {"linf": 1e-4, "l2": 1e-3, "l1": 1e-2}
 Make = Callable[[int], Guarded]
 CASES: list[tuple[str, Make, str, int]] = [
     ("PGD", lambda steps: PGD(steps=steps), "linf", 15),
-    ("PGD", lambda steps: PGD(steps=steps), "l2", 33),
-    ("PGD", lambda steps: PGD(steps=steps), "l1", 57),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 26),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 65),
-    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 76),
+    ("PGD", lambda steps: PGD(steps=steps), "l2", 32),
+    ("PGD", lambda steps: PGD(steps=steps), "l1", 53),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "linf", 25),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l2", 56),
+    ("APGD", lambda steps: APGD(steps=steps, relax=False), "l1", 64),
     ("FAB", lambda steps: FAB(steps=steps, targets=1), "l2", 89),
     ("Square", lambda queries: Square(queries=queries), "linf", 24),
     ("Square", lambda queries: Square(queries=queries), "l2", 48),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from robustcnn.core.norms.batched import (
     size_and_room,
     sum_of,
 )
-from robustcnn.core.norms.norm import Bounds, Norm, Radius
+from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import greedy
 from robustcnn.core.norms.saddles import Saddles
 from robustcnn.core.norms.sorted_root import SEARCHED
@@ -35,21 +36,23 @@ class L1(Norm):
         return 12.0 if channels > 1 else 10.0
 
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
+        return self.projector(origin, radius, bounds)(images)
+
+    def projector(self, origin: Tensor, radius: Radius, bounds: Bounds) -> Projector:
         """Every change shrinks by the one amount that puts the sum of changes, cut by the bounds, on the sphere."""
-        change = images - origin
-        size, room = size_and_room(change, images, origin, bounds)
-        if images.device.type in SEARCHED:
-            inside = sum_of(room) <= radius
-            kept = _soft(size, room, _by_search(size, room, radius))
-            precision = torch.finfo(images.dtype)
-            goal = radius * (1 - 2 * precision.eps)
-            kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))
+        kept: Callable[[Tensor], tuple[Tensor, Tensor]]
+        if origin.device.type in SEARCHED:
+            kept = partial(_kept_by_search, origin=origin, radius=radius, bounds=bounds)
         else:
-            shrinkage, reached = _by_sorting([size, size - room], radius)
-            inside, kept = per_example(reached, size) <= radius, _soft(size, room, shrinkage)
-        # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
-        nearest = torch.nextafter(kept.copysign_(change).add_(origin), origin)
-        return pick(inside.flatten(), images, nearest).clamp_(*bounds)
+            kept = _kept_by_sorting(origin, radius, bounds)
+
+        def project(images: Tensor) -> Tensor:
+            inside, change = kept(images)
+            # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
+            nearest = torch.nextafter(change.add_(origin), origin)
+            return pick(inside, images, nearest).clamp_(*bounds)
+
+        return project
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:
         flat = gradient.flatten(1)
@@ -109,13 +112,50 @@ _HALVINGS = 16
 """Of the search for the closest bound; every m gives a true one."""
 
 
+def _kept_by_search(images: Tensor, *, origin: Tensor, radius: Radius, bounds: Bounds) -> tuple[Tensor, Tensor]:
+    """Who is inside already (N,), and what is left of the others' changes."""
+    change, precision = images - origin, torch.finfo(images.dtype)
+    size, room = size_and_room(change, images, origin, bounds)
+    kept = _soft(size, room, _by_search(size, room, radius))
+    goal = radius * (1 - 2 * precision.eps)
+    kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))
+    return (sum_of(room) <= radius).flatten(), kept.copysign_(change)
+
+
+def _kept_by_sorting(origin: Tensor, radius: Radius, bounds: Bounds) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """The same from the order in which pixels vanish and get cut; what the bounds cut is left to them."""
+    least, most = (bound - origin for bound in bounds)
+    limit = radius.flatten(1) if isinstance(radius, Tensor) else radius
+    # Positive where a pixel begins to count, negative where it is cut.
+    turn = origin.new_ones(2 * origin[0].numel())
+    turn[len(turn) // 2 :] = -1
+    rounded = origin.new_tensor([-1, 1], dtype=torch.float64).mul_(1 + torch.finfo(origin.dtype).eps)
+
+    def kept(images: Tensor) -> tuple[Tensor, Tensor]:
+        # The sizes below which each pixel begins to count, and counts no more: what it lies beyond the bounds.
+        marks = images.new_empty(len(images), 2, images[0].numel())
+        change, beyond = (part.view_as(images) for part in marks.unbind(1))
+        torch.clamp(torch.sub(images, origin, out=change), least, most, out=beyond)
+        torch.sub(change, beyond, out=beyond)
+        amount, reached = _by_sorting(marks.abs().flatten(1), turn, limit)
+        lower, upper = torch.mul(amount, rounded, out=amount.new_empty(len(amount), 2, dtype=images.dtype)).unbind(1)
+        cut = change.clamp(per_example(lower, images), per_example(upper, images))
+        return (reached <= limit).flatten(), change - cut
+
+    return kept
+
+
 def _soft(size: Tensor, room: Tensor, shrinkage: Tensor) -> Tensor:
     return (size - shrinkage).clamp_min_(0).minimum(room)
 
 
 def _shrinkage(size: Tensor, radius: Radius) -> Tensor:
     """The amount by which each change must shrink for their sum to be `radius`; at least 0."""
-    return _by_search(size, size, radius) if size.device.type in SEARCHED else _by_sorting([size], radius)[0]
+    if size.device.type in SEARCHED:
+        return _by_search(size, size, radius)
+    flat, limit = size.flatten(1), radius.flatten(1) if isinstance(radius, Tensor) else radius
+    amount, _ = _by_sorting(flat, torch.ones_like(flat[0]), limit)
+    return per_example(amount.mul_(1 + torch.finfo(size.dtype).eps).to(size.dtype), size)
 
 
 def _by_search(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
@@ -142,21 +182,20 @@ def _by_search(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
     return amount
 
 
-def _by_sorting(marks: Sequence[Tensor], radius: Radius) -> tuple[Tensor, Tensor]:
-    """The same amount, rounded up, from the order in which pixels vanish and get cut; and the sum (N, 1) for none.
+def _by_sorting(marks: Tensor, turn: Tensor, radius: Radius) -> tuple[Tensor, Tensor]:
+    """The same amount (N, 1) from the order of the marks (N, D) at which pixels turn (D,); and the sum for none.
 
-    Marks are the amounts below which each pixel begins to count and, if it is ever cut, counts no more.
+    In turning by 1 a pixel begins to count, in turning by -1 it is cut and counts no more.
     """
     # Stable, so that a pixel that may not move at all begins to count before it counts no more.
-    ranked, order = torch.cat([each.flatten(1) for each in marks], 1).sort(dim=1, descending=True, stable=True)
-    # Positive where a pixel begins to count, negative where it is cut.
-    turns = torch.copysign(ranked, marks[0][0].numel() - 0.5 - order)
-    sums, counting = torch.stack([turns, turns.sign()]).cumsum(2, dtype=torch.float64)
+    ranked, order = marks.sort(dim=1, descending=True, stable=True)
+    turns = ranked.new_empty(2, *ranked.shape)
+    torch.mul(ranked, torch.take(turn, order, out=turns[1]), out=turns[0])
+    sums, counting = turns.cumsum(2, dtype=torch.float64)
     # What the amount would be if it lay between this mark and the next one; below its mark up to the right one.
-    amounts = (sums - (radius.flatten(1) if isinstance(radius, Tensor) else radius)) / counting
+    amounts = (sums - radius).div_(counting)
     passed = (amounts < ranked)[:, 1:].sum(1, keepdim=True)
-    amount = amounts.gather(1, passed).clamp_min_(0).mul_(1 + torch.finfo(ranked.dtype).eps)
-    return per_example(amount.to(ranked.dtype), marks[0]), sums[:, -1:]
+    return amounts.gather(1, passed).clamp_min_(0), sums[:, -1:]
 
 
 _ROUNDS = 100

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, size_and_room
-from robustcnn.core.norms.norm import Bounds, Norm, Radius
+from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, size_and_room
+from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import along
 from robustcnn.core.norms.saddles import Saddles
 from robustcnn.core.norms.sorted_root import SEARCHED, greatest_share, running_sums
@@ -24,9 +26,20 @@ class L2(Norm):
         return 0.5 if channels > 1 else 1.5
 
     def project(self, images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
+        return self.projector(origin, radius, bounds)(images)
+
+    def projector(self, origin: Tensor, radius: Radius, bounds: Bounds) -> Projector:
         """clip(origin + t (images - origin)) is nearest for the one t in [0, 1] that puts it on the sphere."""
+        goal = rounded_down(radius, origin, bounds)
+        if not isinstance(goal, Tensor) and math.isinf(goal):
+            return lambda images: images.clamp(*bounds)
+        share: Callable[[Tensor], Tensor]
+        if origin.device.type in SEARCHED:
+            share = partial(_searched_share, origin=origin, radius=radius, goal=goal, bounds=bounds)
+        else:
+            share = _sorted_share(origin, goal, bounds)
         # lerp, because origin + 1 * (images - origin) is not quite images.
-        return torch.lerp(origin, images, _reachable_share(images, origin, radius, bounds)).clamp_(*bounds)
+        return lambda images: torch.lerp(origin, images, share(images)).clamp_(*bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
         return gradient / dual_length(gradient, 2).clamp_min_(torch.finfo(gradient.dtype).tiny)
@@ -72,13 +85,8 @@ _MULTIPLIERS = 8
 """Rounds of the search for the one that gives the closest bound; every one gives a true one."""
 
 
-def _reachable_share(images: Tensor, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
-    """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than `radius`."""
-    goal = rounded_down(radius, images, bounds)
-    if not isinstance(goal, Tensor) and math.isinf(goal):
-        return torch.ones_like(column(images))
-    if images.device.type not in SEARCHED:
-        return _by_sorting(images, origin, radius, goal, bounds)
+def _searched_share(images: Tensor, *, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
+    """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than the goal."""
     size, reach = size_and_room(images - origin, images, origin, bounds)
     length = dot(reach, reach).sqrt_()
     inside = length <= radius
@@ -111,22 +119,24 @@ def _by_search(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tenso
     return share
 
 
-def _by_sorting(images: Tensor, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
-    """The same root from the order in which pixels get stuck; every t that rounding may make of it is inside too."""
-    # Squares of what is reached for t = 1, and of what would be without bounds.
-    squares = images.new_empty(2, len(images), images[0].numel())
-    reach, change = (part.view_as(images) for part in squares)
-    torch.sub(images.clamp(*bounds), origin, out=reach)
-    torch.sub(images, origin, out=change)
-    squares.square_()
-    # Where each pixel gets stuck, in units of t^2. What does not move makes this no number, and comes first: harmless.
-    stuck, rate = running_sums(squares[0] / squares[1], squares)
-    limit, aim = ((one * one).flatten(1) if isinstance(one, Tensor) else one * one for one in (radius, goal))
-    reached = stuck[:, -1:]
-    # Inside already: every bit stays.
-    excess = (reached - aim).masked_fill_(reached <= limit, -torch.inf)
-    share = greatest_share(stuck, rate, excess).clamp_max_(1).sqrt_()
-    return per_example(share.to(images.dtype), images)
+def _sorted_share(origin: Tensor, goal: Radius, bounds: Bounds) -> Callable[[Tensor], Tensor]:
+    """The same root from the order in which pixels get stuck."""
+    least, most = (bound - origin for bound in bounds)
+    aim, one = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal, origin.new_ones(())
+
+    def share(images: Tensor) -> Tensor:
+        # Squares of what is reached for t = 1, and of what would be without bounds.
+        squares = images.new_empty(2, len(images), images[0].numel())
+        reach, change = (part.view_as(images) for part in squares)
+        torch.clamp(torch.sub(images, origin, out=change), least, most, out=reach)
+        squares.square_()
+        # Where each pixel gets stuck, in units of t^2. What does not move makes this no number, and comes first.
+        stuck, rate = running_sums(squares[0] / squares[1], squares)
+        # More than all, or no number, where the goal is not reached.
+        root = greatest_share(stuck, rate, stuck[:, -1:] - aim).fmin(one)
+        return torch.sqrt(root, out=column(images).flatten(1)).view_as(column(images))
+
+    return share
 
 
 def rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:

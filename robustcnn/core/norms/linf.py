@@ -78,7 +78,7 @@ class Linf(Norm):
         return (2 * draw(torch.rand, like, generator) - 1) * radius
 
     def surface(self, like: Tensor, radius: Radius, generator: torch.Generator) -> Tensor:
-        direction = 2 * draw(torch.rand, like, generator) - 1
+        direction = draw(torch.rand, like, generator) - 0.5
         return radius * direction / length_of(direction, math.inf)
 
     def plane_moves(self, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:

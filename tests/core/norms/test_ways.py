@@ -56,6 +56,21 @@ def test_both_ways_onto_a_plane_agree(norm: str, kinds: set[str]) -> None:
 
 
 @pytest.mark.parametrize("norm", list(NORMS))
+def test_sorting_leaves_what_is_inside_or_has_not_moved(norm: str, kinds: set[str]) -> None:
+    origin = torch.rand(4, 3, 9, 9, generator=seeded(0))
+    images = origin.clone()
+    # One that has not moved, one that has moved in one pixel, the same with no room for it, and one far out.
+    images[1:3, 0, 0, 0] = 1 - images[1:3, 0, 0, 0]
+    images[3] = 1 - images[3]
+    radius = torch.tensor([0.0, 2.0, 0.0, 0.5]).view(-1, 1, 1, 1)
+    kinds.clear()
+    found = NORMS[norm].project(images, origin, radius, BOUNDS)
+    assert torch.equal(found[:2], images[:2])
+    assert torch.equal(found[2], origin[2])
+    assert float(NORMS[norm].length(found[3:] - origin[3:])) == pytest.approx(0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("norm", list(NORMS))
 def test_a_radius_for_each_example_is_one_after_the_other(norm: NormName) -> None:
     images, origin = scene("grey", torch.float64)
     threat, eps = ThreatModel(norm=norm, eps=1.0), torch.linspace(0, 1, len(origin), dtype=torch.float64)
