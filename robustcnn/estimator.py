@@ -17,13 +17,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from robustcnn.attacks import Attack, Swift
-from robustcnn.core.plain_data import chosen
+from robustcnn.core.plain_data import as_annotated, chosen, shown
 from robustcnn.core.results import HEADER, EpochMetrics
-from robustcnn.core.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device, seeded
+from robustcnn.core.runtime import DeviceName, Precision, derived_seed, evaluating, global_seed, pick_device
 from robustcnn.core.spec import ImageSpec
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import Augment, ResidentDataset
 from robustcnn.data.arrays import PixelFormat, unrolled
+from robustcnn.data.held_out import held_out
 from robustcnn.data.resident import as_pixels, spec_of
 from robustcnn.data.sample_weight import combined, weights_of
 from robustcnn.data.sets.raw import Array
@@ -32,12 +33,14 @@ from robustcnn.models import MODELS, ModelConfig, PixelModel, build
 from robustcnn.train import OBJECTIVES, FitConfig, OptimConfig, Standard, fit
 from robustcnn.train.optimisation.optim import OptimizerName, Schedule
 from robustcnn.train.settings import AnyObjective
-from robustcnn.train.warm_start import read_source, start
+from robustcnn.train.warm_start import go_on, read_source, start
 
 DTYPES = (np.float64, np.float32, np.uint8)
 """Kept as they are; anything else becomes the first."""
-LEAST_HELD_OUT = 10
-"""Fewer held-out examples than this choose an epoch by chance."""
+ARCHITECTURE = ("dropout", "width", "single_logit")
+NUMBERS = ("epochs", "batch_size", "lr", "eps", "l1", "l2", "label_smoothing", "patience", "validation")
+PLAIN = (*NUMBERS, *ARCHITECTURE, "image_shape")
+"""Parameters whose kind the signature says."""
 
 
 class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
@@ -152,21 +155,24 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         if weights is not None:
             rows, y, weights = (each[weights > 0] for each in (rows, y, weights))
         config = self._fit_config()
-        before = self._weights_before(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
             raise ValueError("a classifier needs at least 2 classes in y, got 1 class")
-        self.pixel_format_ = PixelFormat.of(rows, shape, self.image_shape)
+        before = self._model_before(classes)
+        pixel_format = PixelFormat.of(rows, shape, self.image_shape)
         data = self._dataset(
-            self.pixel_format_.pixels(rows, shape),
+            pixel_format.pixels(rows, shape),
             torch.tensor(labels),
-            combined(labels, self.classes_, self.class_weight, weights),
+            classes,
+            combined(labels, classes, self.class_weight, weights),
         )
         with global_seed(derived_seed(config.seed, "weights")):
             model = self._build(data.spec)
         if before is not None:
-            model.load_state_dict(before)
-        self.history_ = self._train(model, data, config)
+            go_on(model, before)
+        history = self._train(model, data, config)
+        # Only now, so that a fit that fails leaves what the last one learnt.
+        self.classes_, self.pixel_format_, self.history_ = classes, pixel_format, history
         self.model_ = model.eval().cpu()
         return self
 
@@ -200,7 +206,7 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         if strange := set(np.unique(y).tolist()) - set(self.classes_.tolist()):
             raise ValueError(f"y must hold classes that were learnt, got {', '.join(map(repr, sorted(strange)))}")
         labels = torch.tensor(np.searchsorted(self.classes_, y))
-        data = self._dataset(self.pixel_format_.pixels(rows, shape), labels)
+        data = self._dataset(self.pixel_format_.pixels(rows, shape), labels, self.classes_)
         model = deepcopy(self.model_).to(data.device)
         balls = [threat or ThreatModel(norm="linf", eps=self.eps)]
         (found,) = evaluate(model, data, [attack or Swift()], balls, audit=audit, name=type(self).__name__).threats
@@ -212,45 +218,43 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _fit_config(self) -> FitConfig:
+        given = as_annotated(type(self).__init__, {name: getattr(self, name) for name in PLAIN})
         # Also where the objective has no use for it: what is wrong is said before it matters.
-        ThreatModel(norm="linf", eps=self.eps)
-        if not 0 <= self.validation < 1:
-            raise ValueError(f"validation must lie in [0, 1), got {self.validation:g} (0 holds nothing out)")
+        ThreatModel(norm="linf", eps=given["eps"])
         return FitConfig(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optim=OptimConfig(name=self.optimizer, lr=self.lr, schedule=self.schedule),
-            objective=self._objective(),
-            augment=self.augment or Augment(),
+            optim=OptimConfig(name=self.optimizer, lr=given["lr"], schedule=self.schedule),
+            objective=self._objective(given["eps"], given["label_smoothing"]),
+            augment=Augment() if self.augment is None else self.augment,
             freeze=self.freeze,
-            l1=self.l1,
-            l2=self.l2,
-            patience=self.patience,
             seed=int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max)),
+            **{name: given[name] for name in ("epochs", "batch_size", "l1", "l2", "patience")},
         )
 
-    def _objective(self) -> AnyObjective:
+    def _objective(self, eps: float, label_smoothing: float) -> AnyObjective:
         if not isinstance(self.objective, str):
             return self.objective
         kind = chosen(OBJECTIVES, self.objective, "objective")
         if kind is Standard:
-            return Standard(label_smoothing=self.label_smoothing)
-        threat = ThreatModel(norm="linf", eps=self.eps)
-        return kind(threat=threat, label_smoothing=self.label_smoothing)  # type: ignore[call-arg]
+            return Standard(label_smoothing=label_smoothing)
+        threat = ThreatModel(norm="linf", eps=eps)
+        return kind(threat=threat, label_smoothing=label_smoothing)  # type: ignore[call-arg]
 
-    def _dataset(self, pixels: Tensor, labels: Tensor, weights: Tensor | None = None) -> ResidentDataset:
+    def _dataset(
+        self, pixels: Tensor, labels: Tensor, classes: Array, weights: Tensor | None = None
+    ) -> ResidentDataset:
         images = pixels if pixels.dtype == torch.uint8 else pixels.float()
-        spec = spec_of(images, tuple(map(str, self.classes_)))
+        spec = spec_of(images, tuple(map(str, classes)))
         data = ResidentDataset(images=images, labels=labels, spec=spec, weights=weights)
         return data.to(pick_device(self.device))
 
     def _build(self, spec: ImageSpec) -> PixelModel:
-        given: dict[str, Any] = {
-            "dropout": self.dropout,
-            "width": self.width,
-            "single_logit": self.single_logit or None,
-        }
-        options = {name: value for name, value in given.items() if value is not None}
+        if not isinstance(self.model, str | ModelConfig):
+            raise ValueError(
+                f"model must be a network's name or a ModelConfig, got {shown(self.model)} (robustcnn.models.register "
+                "gives a network of yours a name)"
+            )
+        given = as_annotated(type(self).__init__, {name: getattr(self, name) for name in ARCHITECTURE})
+        options = {name: value for name, value in given.items() if value is not None and value is not False}
         if self.init_from is not None:
             source = read_source(str(self.init_from))
             auto: str | ModelConfig = source.model.config
@@ -262,30 +266,24 @@ class RobustCNNClassifier(ClassifierMixin, BaseEstimator):
         return build(config, spec) if source is None else start(source, config, spec).model
 
     def _train(self, model: PixelModel, data: ResidentDataset, config: FitConfig) -> tuple[EpochMetrics, ...]:
-        train, held_out = self._parts(data, config.seed)
+        train, judges = held_out(data, self.validation, seed=config.seed)
         history: list[EpochMetrics] = []
-        for metrics in fit(model, train, held_out, config, precision=self.precision, progress=bool(self.verbose)):
+        for metrics in fit(model, train, judges, config, precision=self.precision, progress=bool(self.verbose)):
             if self.verbose:
                 sys.stdout.write(f"{metrics}\n" if history else f"{HEADER}\n{metrics}\n")
             history.append(metrics)
         return tuple(history)
 
-    def _weights_before(self, y: Array) -> dict[str, Tensor] | None:
-        """Those of the last fit, to go on with under `warm_start`; the labels must be the same."""
+    def _model_before(self, classes: Array) -> PixelModel | None:
+        """That of the last fit, to go on with under `warm_start`; the classes must be the same."""
         if not self.warm_start or not hasattr(self, "model_"):
             return None
-        if not np.array_equal(self.classes_, np.unique(y)):
+        if not np.array_equal(self.classes_, classes):
             raise ValueError(
                 f"warm_start=True goes on with the classes of the last fit, {list(self.classes_)}, got "
-                f"{list(np.unique(y))} (fit a fresh classifier)"
+                f"{list(classes)} (fit a fresh classifier)"
             )
-        return deepcopy(self.model_.state_dict())
-
-    def _parts(self, data: ResidentDataset, seed: int) -> tuple[ResidentDataset, ResidentDataset]:
-        """What to train on, and what to judge the epochs by."""
-        if round(self.validation * len(data)) < LEAST_HELD_OUT or data.counts.min() < 2:
-            return data, data
-        return data.split(self.validation, generator=seeded(derived_seed(seed, "validation")))
+        return self.model_
 
     @torch.no_grad()
     def _logits(self, X: Any) -> Tensor:  # noqa: N803

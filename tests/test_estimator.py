@@ -389,7 +389,7 @@ def test_what_a_gpu_has_learnt_answers_alike_on_a_cpu() -> None:
 def test_it_starts_from_a_run_and_leaves_frozen_layers_alone(tmp_path: Path) -> None:
     images, names = bars()
     first = classifier(model="bncnn").fit(images, names)
-    data = first._dataset(torch.from_numpy(images), torch.arange(60) % 3)
+    data = first._dataset(torch.from_numpy(images), torch.arange(60) % 3, first.classes_)
     list(fit(first.model_, data, data, FitConfig(epochs=1), folder=tmp_path, progress=False))
     before = load_checkpoint(tmp_path).state_dict()
     second = classifier(init_from=tmp_path, freeze="features", width=None).fit(images, names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import reprlib
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -94,6 +94,13 @@ def from_plain(kind: type[T], plain: Any, *, where: str = "", base: T | None = N
     if missing := [name for name in _needed(kind) if name not in kept | changes]:
         raise ValueError(f"{where or kind.__name__} lacks {', '.join(missing)}")
     return kind(**(kept | changes))
+
+
+def as_annotated(function: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a function, each of the kind that its signature says; numpy's numbers are numbers."""
+    hints = get_type_hints(function)
+    plain = {name: value.item() if hasattr(value, "item") else value for name, value in given.items()}
+    return {name: _convert(hints[name], value, name, None) for name, value in plain.items()}
 
 
 def _needed(kind: Any) -> list[str]:

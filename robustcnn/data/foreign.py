@@ -13,11 +13,13 @@ from robustcnn.core.plain_data import shown
 
 Layout = Literal["auto", "NCHW", "NHWC"]
 CHANNELS = (1, 3)
+MOST_CLASSES = 65_536
+"""More than any data set of pictures has: a label beyond is a mistake, and one name a class is too much to make."""
 
 
 def pixels_of(images: Any, layout: Layout = "auto") -> Tensor:
     """uint8 levels, or float32 in [0, 1], of shape (N, C, H, W); a copy, so that nobody's memory is shared."""
-    given = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    given = images.detach() if isinstance(images, Tensor) else _tensor(np.array(one_array(images)))
     if given.ndim == 3:
         given = given[:, None]
     elif given.ndim == 4 and _channels_last(given, layout):
@@ -28,6 +30,27 @@ def pixels_of(images: Any, layout: Layout = "auto") -> Tensor:
             f"{tuple(images.shape) if hasattr(images, 'shape') else tuple(given.shape)}"
         )
     return _in_our_units(given).clone(memory_format=torch.contiguous_format)
+
+
+def _tensor(array: Any) -> Tensor:
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"images must hold numbers, got {array.dtype}")
+    return torch.from_numpy(array)
+
+
+def one_array(images: Any) -> Any:
+    """One array of what holds pictures one by one, as lists and a table's columns do, or of a tensor; else as it is."""
+    if isinstance(images, Tensor):
+        images = images.detach().cpu()
+        return (images.float() if images.dtype == torch.bfloat16 else images).numpy()
+    one_by_one = getattr(images, "ndim", None) == 1 and images.dtype == object
+    if not one_by_one and not isinstance(images, list | tuple):
+        return images
+    if shapes := {tuple(each.shape): None for each in images if isinstance(each, np.ndarray | Tensor)}:
+        if len(shapes) > 1:
+            raise ValueError(f"images must be of one shape, got {', '.join(map(str, shapes))} (resize them first)")
+        return np.stack([np.asarray(one_array(each)) for each in images])
+    return np.asarray(images)
 
 
 def _channels_last(images: Tensor, layout: Layout) -> bool:
@@ -44,7 +67,11 @@ def _channels_last(images: Tensor, layout: Layout) -> bool:
 def _in_our_units(images: Tensor) -> Tensor:
     if images.dtype == torch.uint8 or not images.numel():
         return images
+    if images.dtype == torch.bool:
+        return images.to(torch.uint8) * 255
     low, high = (value.item() for value in images.aminmax())
+    if not low - high <= 0:
+        raise ValueError("images must be finite, got nan or infinity")
     if not images.is_floating_point():
         if low < 0 or high > 255:
             raise ValueError(f"whole numbers must be levels in 0..255, got {low}..{high}")
@@ -62,6 +89,11 @@ def _in_our_units(images: Tensor) -> Tensor:
 def labels_of(labels: Any, classes: Sequence[str] | None = None) -> tuple[Tensor, tuple[str, ...]]:
     """int64 labels (N,) and the names of all classes; words are sorted, unless `classes` orders them."""
     given = labels.cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if isinstance(classes, str) or (classes is not None and len(set(map(str, classes))) < len(classes)):
+        raise ValueError(f"classes must be a list of names, each once, got {shown(classes)}")
+    if given.dtype == object and given.ndim and len(kinds := set(map(type, given.ravel().tolist()))) == 1:
+        # As tables hold words and whole numbers; all else stays what it is.
+        given = given.astype(str if kinds == {str} else np.int64) if kinds <= {str, int} else given
     given = given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given
     if given.ndim != 1 or not len(given):
         one_hot = " (one-hot rows: pass labels.argmax(1))" if given.ndim == 2 and len(given) else ""
@@ -75,6 +107,8 @@ def labels_of(labels: Any, classes: Sequence[str] | None = None) -> tuple[Tensor
     if given.dtype.kind not in "iub":
         raise ValueError(f"labels must be whole numbers or words, got {given.dtype}")
     numbers = torch.from_numpy(given.astype(np.int64))
+    if classes is None and numbers.max() >= MOST_CLASSES:
+        raise ValueError(f"labels must lie in 0..{MOST_CLASSES - 1:,}, got {int(numbers.max()):,} (are they classes?)")
     names = tuple(map(str, range(int(numbers.max()) + 1) if classes is None else classes))
     return numbers, names
 

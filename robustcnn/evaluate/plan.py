@@ -16,7 +16,7 @@ from robustcnn import __version__
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.universal import Universal
 from robustcnn.certify.margins import Method
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.core.runtime import Precision, derived_seed
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data import ResidentDataset
@@ -47,6 +47,10 @@ class Plan:
             raise ValueError(f"unknown method to certify {self.certify!r}{did_you_mean(str(self.certify), CERTIFY)}")
         if self.block < 1:
             raise ValueError(f"block must be at least 1 image, got {self.block}")
+        for attack in self.attacks:
+            if isinstance(attack, type) or not callable(attack):
+                got = f"the class {attack.__name__}" if isinstance(attack, type) else shown(attack)
+                raise ValueError(f"attacks must be attacks such as PGD(steps=20), got {got}")
         _distinct("attacks", map(repr, self.attacks))
         _distinct("threats", map(str, self.threats))
         for attack in self.attacks:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.plain_data import did_you_mean, shown
 from robustcnn.core.results import MONITORS
 from robustcnn.core.threat import ThreatModel
 from robustcnn.data.augment.policy import Augment
@@ -65,6 +65,11 @@ class FitConfig:
     """Of the initial weights, the order of examples, augmentation and dropout."""
 
     def __post_init__(self) -> None:
+        for name, usual in (("objective", "Standard() or Trades(beta=3)"), ("augment", "Augment(shift=2)")):
+            value = getattr(self, name)
+            if value is None or isinstance(value, str | type | dict):
+                got = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
+                raise ValueError(f"{name} must be one such as {usual}, got {got}")
         if self.epochs < 1:
             raise ValueError(f"epochs must be at least 1, got {self.epochs}")
         if self.batch_size != "full" and self.batch_size < 1:

@@ -146,3 +146,14 @@ def _shaping(config: ModelConfig) -> ModelConfig:
 
 def _options(config: ModelConfig) -> str:
     return " ".join([config.name, *(f"{key} {value}" for key, value in config.given.items())])
+
+
+def go_on(model: PixelModel, before: PixelModel) -> None:
+    """Take over all the weights of a model of the same build and pictures."""
+    if (model.config, model.spec.shape) != (before.config, before.spec.shape):
+        told = [f"{each.config.name} {each.config.given} for pictures of {each.spec.shape}" for each in (before, model)]
+        raise ValueError(
+            f"warm_start=True goes on with the network of the last fit, {told[0]}, got {told[1]} (fit a fresh "
+            "classifier)"
+        )
+    model.load_state_dict(before.state_dict())

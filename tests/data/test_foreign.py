@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 from PIL import Image
 
 from robustcnn.data import ResidentDataset, load
+from robustcnn.data.resident import as_pixels
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (6, 8, 10, 3), dtype=np.uint8)
@@ -56,6 +59,61 @@ def test_the_same_numbers_in_any_type_are_the_same_data() -> None:
     floats = ResidentDataset.from_arrays(torch.from_numpy(COLOUR.copy()).double() / 255, LABELS)
     assert floats.images.dtype == torch.float32
     torch.testing.assert_close(floats.images, as_bytes.images / 255)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        list,
+        lambda images: [torch.from_numpy(each) for each in images],
+        lambda images: np.array([None, *list(images)], dtype=object)[1:],
+        lambda images: images[:, ::-1][:, ::-1],
+        lambda images: (torch.from_numpy(images) / 255).requires_grad_(),
+    ],
+    ids=["list", "tensors", "column", "strides", "gradient"],
+)
+def test_pictures_in_any_container_are_the_same_data(given: Callable[[np.ndarray], object]) -> None:
+    data = ResidentDataset.from_arrays(given(COLOUR), LABELS)
+    torch.testing.assert_close(as_pixels(data.images), as_pixels(torch.from_numpy(COLOUR).permute(0, 3, 1, 2)))
+    assert not data.images.requires_grad
+
+
+def test_true_is_white() -> None:
+    data = ResidentDataset.from_arrays(COLOUR[..., 0] > 127, LABELS)
+    assert data.images.unique().tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "said"),
+    [
+        (COLOUR.astype(complex), LABELS, "images must hold numbers, got complex128"),
+        (COLOUR.astype(str), LABELS, "images must hold numbers, got <U"),
+        ([COLOUR[0], COLOUR[1, :4]], LABELS[:2], r"images must be of one shape, got \(8, 10, 3\), \(4, 10, 3\)"),
+        (np.where(COLOUR > 200, np.nan, COLOUR / 255), LABELS, "images must be finite, got nan"),
+        (COLOUR, [0, 10**12] * 3, r"labels must lie in 0..65,535, got 1,000,000,000,000 .are they classes"),
+        (COLOUR, [1, "a"] * 3, "labels name|labels must be"),
+        (COLOUR, np.array([1, "a"] * 3, dtype=object), "labels must be whole numbers or words, got object"),
+    ],
+    ids=["complex", "words", "sizes", "not a number", "huge label", "mixed list", "mixed column"],
+)
+def test_what_is_no_picture_or_no_class_is_refused(images: Any, labels: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ResidentDataset.from_arrays(images, labels, classes=["a"] if isinstance(labels[1], str) else None)
+
+
+@pytest.mark.parametrize("classes", ["abc", ["a", "b", "b"]])
+def test_class_names_are_a_list_in_which_each_is_once(classes: Any) -> None:
+    with pytest.raises(ValueError, match="classes must be a list of names, each once, got"):
+        ResidentDataset.from_arrays(COLOUR, LABELS, classes=classes)
+    with pytest.raises(ValueError, match=r"labels must be of shape .N,., at least one, got"):
+        ResidentDataset.from_arrays(COLOUR, None)
+
+
+def test_a_tables_column_of_words_or_numbers_holds_labels() -> None:
+    words = ResidentDataset.from_arrays(COLOUR, np.array(["b", "a", "c"] * 2, dtype=object))
+    assert (words.classes, words.labels.tolist()) == (("a", "b", "c"), [1, 0, 2] * 2)
+    numbers = ResidentDataset.from_arrays(COLOUR, np.array(LABELS, dtype=object))
+    assert numbers.labels.tolist() == LABELS
 
 
 def test_an_array_is_not_shared() -> None:
@@ -160,14 +218,15 @@ def test_a_torchvision_set_that_is_there_is_read(tmp_path: Path) -> None:
     assert torch.equal(splits.test.images[0, 0], torch.from_numpy(images[0]))
 
 
+def png(picture: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return file.getvalue()
+
+
 def test_a_local_copy_in_parquet_is_read(tmp_path: Path) -> None:
     import pyarrow as arrow
     from pyarrow import parquet
-
-    def png(picture: np.ndarray) -> bytes:
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, "PNG")
-        return file.getvalue()
 
     told = {"info": {"features": {"label": {"names": ["cat", "dog", "ant"]}}}}
     for part in ("train-00000", "test-00000"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from importlib import import_module
 from inspect import signature
@@ -13,12 +14,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from robustcnn.core.plain_data import shown
 from robustcnn.core.runtime import first_line
 from robustcnn.data.foreign import as_tensor
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.picture import Framing, framed
 
 TESTS = ("test", "validation", "val", "valid")
+ARROW = b"ARROW1"
+"""What an arrow file begins with that is no stream."""
+SPLITS = (("train", "trainval", "train-standard"), ("test", "val", "valid"))
+"""How torchvision's classes call their training and their test parts."""
 
 
 def read_torchvision(name: str, root: Path, *, size: int | None, framing: Framing, download: bool) -> tuple[Any, ...]:
@@ -29,34 +35,54 @@ def read_torchvision(name: str, root: Path, *, size: int | None, framing: Framin
     if kind is None or name.startswith("_") or not isinstance(kind, type):
         raise ValueError(f"torchvision has no data set {name!r} (write its class, such as torchvision:SVHN)")
     options = signature(kind).parameters
-    extra = {"download": download} if "download" in options else {}
+    extra: dict[str, Any] = {"download": download} if "download" in options else {}
     where = (
         root if name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST", "QMNIST", "CIFAR10", "CIFAR100") else root / name
     )
+    if name == "EMNIST":
+        extra |= {"split": "balanced"}
     parts = []
-    for part in ("train", "test"):
-        which = {"train": part == "train"} if "train" in options else {"split": part} if "split" in options else None
-        if which is None:
-            raise ValueError(
-                f"torchvision:{name} does not tell training from test pictures (save it as folder: or npz:)"
-            )
-        try:
-            found = kind(str(where), **which, **extra)
-        except RuntimeError as problem:
-            raise FileNotFoundError(
-                f"torchvision:{name} is absent from {where}: {first_line(problem)} (--data.download fetches it)"
-            ) from None
-        parts.append(_of_pairs(found, size, framing, getattr(found, "classes", None)))
+    for part in (0, 1):
+        found = _first_that_exists(kind, str(where), _ways(name, options, part), extra)
+        parts.append(_of_pairs(found, size, framing, name))
     return tuple(parts)
 
 
-def _of_pairs(pairs: Any, size: int | None, framing: Framing, classes: Any) -> ResidentDataset:
+def _ways(name: str, options: Any, part: int) -> list[dict[str, Any]]:
+    """What may be written for the training part (0) or the test part (1)."""
+    if "train" in options or name == "EMNIST":
+        return [{"train": part == 0}]
+    if "split" in options:
+        return [{"split": word} for word in SPLITS[part]]
+    raise ValueError(f"torchvision:{name} does not tell training from test pictures (save it as folder: or npz:)")
+
+
+def _first_that_exists(kind: Any, where: str, ways: list[dict[str, Any]], extra: dict[str, Any]) -> Any:
+    """The part under the first name that this class knows."""
+    for way in ways:
+        try:
+            return kind(where, **way, **extra)
+        except RuntimeError as problem:
+            raise FileNotFoundError(
+                f"torchvision:{kind.__name__} is absent from {where}: {first_line(problem)} (--data.download fetches "
+                "it)"
+            ) from None
+        except ValueError as problem:
+            if way == ways[-1] or "nknown value" not in str(problem):
+                raise ValueError(f"torchvision:{kind.__name__} refuses: {first_line(problem)}") from None
+    raise AssertionError("there is a way")
+
+
+def _of_pairs(pairs: Any, size: int | None, framing: Framing, name: str) -> ResidentDataset:
     pictures, labels = [], []
     for index in range(len(pairs)):
         picture, label = pairs[index][:2]
         pictures.append(picture)
-        labels.append(int(label))
-    return _of_pictures(pictures, labels, size, framing, classes)
+        try:
+            labels.append(int(label))
+        except (RuntimeError, TypeError, ValueError):
+            raise ValueError(f"torchvision:{name} must have one class a picture, got {shown(label)}") from None
+    return _of_pictures(pictures, labels, size, framing, getattr(pairs, "classes", None))
 
 
 def _of_pictures(
@@ -75,7 +101,7 @@ def _of_pictures(
 
 
 def read_hf(path: Path, *, size: int | None, framing: Framing) -> tuple[ResidentDataset, ...]:
-    """(training[, validation], test) of a local copy: parquet or arrow files with `train` and `test` in their names.
+    """(training, test) of a local copy: parquet or arrow files with `train` and `test` in their names or folders'.
 
     Without a test part, a fifth of each class tests.
     """
@@ -84,7 +110,8 @@ def read_hf(path: Path, *, size: int | None, framing: Framing) -> tuple[Resident
         raise ValueError(f"{path} holds no .parquet or .arrow files")
     parts: dict[str, list[Path]] = {}
     for file in files:
-        parts.setdefault("test" if any(word in file.name for word in TESTS) else "train", []).append(file)
+        words = re.split("[^a-z]+", str(file.relative_to(path) if path.is_dir() else file.name).lower())
+        parts.setdefault("test" if set(words) & set(TESTS) else "train", []).append(file)
     read = {part: _of_tables(found, size, framing) for part, found in parts.items()}
     if set(read) == {"train", "test"}:
         return read["train"], read["test"]
@@ -120,7 +147,9 @@ def _table(file: Path) -> Any:
         if file.suffix == ".parquet":
             return parquet.read_table(file)
         with arrow.memory_map(str(file)) as source:
-            return arrow.ipc.open_stream(source).read_all()
+            whole = source.read(len(ARROW)) == ARROW
+            source.seek(0)
+            return (arrow.ipc.open_file if whole else arrow.ipc.open_stream)(source).read_all()
     except (arrow.ArrowException, OSError) as problem:
         raise ValueError(f"{file} is no parquet or arrow file: {first_line(problem)}") from None
 

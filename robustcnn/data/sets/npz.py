@@ -12,13 +12,12 @@ import numpy as np
 from robustcnn.core.memory import refuse_too_large
 from robustcnn.core.plain_data import shown
 from robustcnn.core.runtime import first_line
+from robustcnn.data.foreign import MOST_CLASSES
 from robustcnn.data.resident import ResidentDataset
 from robustcnn.data.sets.raw import Array, resident
 
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
 OTHERS = ("val_images", "val_labels", "classes")
-MOST_CLASSES = 65_536
-"""More than any data set of pictures has: a label beyond is a mistake, and one name a class is too much to make."""
 CURE = "write it with numpy.savez(path, train_images=..., ...)"
 
 
