@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from robustcnn.cli import help_pages, trouble
 from robustcnn.cli.colour import bold, coloured
 from robustcnn.cli.process import Stopped, plain_warnings, terminating
+from robustcnn.core.importing import importing
 from robustcnn.core.launch import EndedElsewhere, launched
 
 # Only what a verb needs is imported, inside it: `robustcnn --help` must not wait for torch.
@@ -103,25 +104,29 @@ def _completion(arguments: list[str]) -> None:
 
 
 def _train(arguments: list[str]) -> None:
-    from robustcnn.cli.training_verbs import train
+    with importing():
+        from robustcnn.cli.training_verbs import train
 
     train(arguments, say=_say)
 
 
 def _pretrain(arguments: list[str]) -> None:
-    from robustcnn.cli.training_verbs import pretrain
+    with importing():
+        from robustcnn.cli.training_verbs import pretrain
 
     pretrain(arguments, say=_say)
 
 
 def _sweep(arguments: list[str]) -> None:
-    from robustcnn.cli.training_verbs import sweep
+    with importing():
+        from robustcnn.cli.training_verbs import sweep
 
     sweep(arguments, say=_say)
 
 
 def _data(arguments: list[str]) -> None:
-    from robustcnn.cli import look
+    with importing():
+        from robustcnn.cli import look
     from robustcnn.cli.options import parse
 
     if not arguments:
@@ -132,7 +137,8 @@ def _data(arguments: list[str]) -> None:
 
 
 def _describe(arguments: list[str]) -> None:
-    from robustcnn.cli import look
+    with importing():
+        from robustcnn.cli import look
     from robustcnn.cli.options import parse
 
     text = "A model's layers on a data set's pictures: kernels, output sizes, receptive fields, parameters, operations."
@@ -147,14 +153,17 @@ def _named(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _evaluate(arguments: list[str]) -> None:
-    from robustcnn.cli.evaluate_verb import evaluate_verb
+    with importing():
+        from robustcnn.cli.evaluate_verb import evaluate_verb
 
     evaluate_verb(*_named(arguments), say=_say)
 
 
 def _compare(arguments: list[str]) -> None:
     from robustcnn.cli.options import Problem, parse
-    from robustcnn.runs.compare import CompareVerb, compare
+
+    with importing():
+        from robustcnn.runs.compare import CompareVerb, compare
 
     names, rest = _named(arguments)
     text = "Runs side by side, in one table and one page.\n\nusage: robustcnn compare RUN... [OPTIONS]"
@@ -194,7 +203,9 @@ def _promote(arguments: list[str]) -> None:
 
 def _demo(arguments: list[str]) -> None:
     from robustcnn.cli.options import parse
-    from robustcnn.runs.demo import DemoVerb, demo
+
+    with importing():
+        from robustcnn.runs.demo import DemoVerb, demo
 
     text = (
         "Train five small CNNs (plain, regularised, augmented, adversarial, DCGAN-initialised), attack them, compare."
@@ -203,7 +214,8 @@ def _demo(arguments: list[str]) -> None:
 
 
 def _attack(arguments: list[str]) -> None:
-    from robustcnn.cli.attack_verb import attack_verb
+    with importing():
+        from robustcnn.cli.attack_verb import attack_verb
 
     attack_verb(*_named(arguments), say=_say)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from robustcnn.core.importing import importing
 from robustcnn.core.results import VERDICTS, passed
 from robustcnn.report.entry import Entry, headline, say_ball, say_robust, telling_ball
 from robustcnn.report.markup import Markup, element, section
@@ -25,7 +26,8 @@ def page(entries: Sequence[Entry], *, title: str = "Robustness report") -> str:
     if not entries or len(set(names)) < len(names):
         raise ValueError(f"entries must be at least one, each with a name of its own, got {names}")
     # Here, because it takes a second or two to load what draws.
-    from robustcnn.report.pictures import pictures
+    with importing():
+        from robustcnn.report.pictures import pictures
 
     head = element(
         "head",

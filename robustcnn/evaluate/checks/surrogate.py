@@ -70,8 +70,10 @@ def _teach(student: nn.Module, images: Tensor, answers: Tensor, generator: torch
     means = [torch.zeros_like(each) for each in weights]
     squares = [torch.zeros_like(each) for each in weights]
     lately: Tensor | float = 0.0
+    # Of a few images no batch need hold more than there are.
+    batch = min(BATCH, len(images))
     for step in range(1, STEPS + 1):
-        rows = torch.randint(len(images), (BATCH,), generator=generator).to(images.device)
+        rows = torch.randint(len(images), (batch,), generator=generator).to(images.device)
         loss = cross_entropy(student(images[rows]), answers[rows]).mean()
         gradients = torch.autograd.grad(loss, weights)
         with torch.no_grad():
