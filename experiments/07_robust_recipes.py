@@ -41,11 +41,11 @@ def row(config: TrainConfig, which: Which, count: int) -> tuple[object, ...]:
 
 
 def smoke(config: TrainConfig) -> TrainConfig:
-    """The same, on 2,000 images for an epoch, by a network of an eighth of the width."""
+    """The same, on 500 images for an epoch, by a network of an eighth of the width."""
     return replace(
         config,
         name=f"smoke-{config.name}",
-        data=replace(config.data, limit=2000),
+        data=replace(config.data, limit=500),
         model=replace(config.model, width=0.125),
         fit=replace(config.fit, epochs=1, watch=50),
         track=False,
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", choices=["best", "last"], default=["best"], help="of which epoch")
     parser.add_argument("--runs", type=Path, default=Path("mlruns/checkpoints"), help="folder of the runs")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of the training")
-    parser.add_argument("--smoke", action="store_true", help="one epoch of 2,000 images by a tiny network")
+    parser.add_argument("--smoke", action="store_true", help="one epoch of 500 images by a tiny network")
     args = read(parser, presets=["digits-quick-robust"], smoke=True, count=4)
     lines = []
     for name in args.presets:

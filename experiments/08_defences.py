@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=120, help="test images")
     parser.add_argument("--draws", type=int, default=1000, help="looks at each image for a certificate")
     parser.add_argument("--epochs", type=int, default=12, help="of each network")
-    args = read(parser, count=6, draws=40, epochs=2)
+    args = read(parser, count=3, draws=40, epochs=2)
     threat, (train, validation, test) = ThreatModel(norm="l2", eps=args.eps), load("digits")
     test = test.sample(min(args.count, len(test)), generator=seeded(0))
     images, labels = next(test.batches(len(test)))

@@ -31,8 +31,9 @@ def main() -> None:
     parser.add_argument("--eps", type=float, default=0.1, help="linf")
     parser.add_argument("--count", type=int, default=48, help="standing images")
     parser.add_argument("--alone", action="store_true", help="leave torchattacks out")
-    args = read(parser, data="digits", count=2, alone=True)
-    threat, (train, validation, test) = ThreatModel(norm="linf", eps=args.eps), load(args.data)
+    parser.add_argument("--limit", type=int, help="training images of the victim; all when not given")
+    args = read(parser, data="digits", eps=0.03, count=2, limit=500, alone=True)
+    threat, (train, validation, test) = ThreatModel(norm="linf", eps=args.eps), load(args.data, limit=args.limit)
     if args.checkpoint:
         name, model = args.checkpoint.name, load_checkpoint(args.checkpoint).eval()
     else:

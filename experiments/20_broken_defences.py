@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="parts of names with commas between, as broken or healthy")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after which no other row is begun")
     parser.add_argument("--first", type=int, default=0, help="so many defences, and networks, alone; 0 for all")
-    args = read(parser, networks=Path("mlruns/healthy-quick"), count=12, first=1)
-    fields = (Field(name="digits", eps=0.1, limit=None, epochs=4),) if args.quick else FIELDS
+    args = read(parser, networks=Path("mlruns/healthy-quick"), count=4, first=1)
+    fields = (Field(name="digits", eps=0.1, limit=600, epochs=4),) if args.quick else FIELDS
     rows = _Rows(args.networks / "rows.json", until=time.monotonic() + 60 * args.minutes)
     say_machine(f"seed 0, {args.count} examples of each")
     table_head(*HEAD)

@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="test images that are judged from both sides")
     parser.add_argument("--runs", type=Path, default=Path("mlruns/experiment-21"), help="folder of the runs")
     parser.add_argument("--picture", type=Path, help="file for the curves")
-    quick = {"data": "digits", "eps": 0.05, "epochs": 2, "batch": 64, "width": 0.125, "count": 20}
+    quick = {"data": "digits", "eps": 0.05, "epochs": 2, "batch": 64, "width": 0.125, "count": 5}
     args = read(parser, ways=["plain", "IBP"], method="interval", runs=Path("mlruns/quick-21"), **quick)
     threat = ThreatModel(norm="linf", eps=args.eps)
     folders = {path.name: path for path in args.run}

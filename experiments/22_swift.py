@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=500, help="test examples")
     parser.add_argument("--part", type=int, default=100, help="examples after which AutoAttack's outcome is kept")
     parser.add_argument("--kept", type=Path, default=FOLDER.parent / "outcomes.jsonl")
-    args = read(parser, nets=["digits-plain"], count=20, kept=Path("quick/outcomes.jsonl"))
+    args = read(parser, nets=["digits-plain"], count=4, kept=Path("quick/outcomes.jsonl"))
     args.kept.parent.mkdir(parents=True, exist_ok=True)
     parts = {"autoattack": min(args.part, args.count), "swift": args.count, "checklist": args.count}
     for attack in args.attacks:

@@ -32,11 +32,11 @@ def slope(spent: dict[int, float]) -> float:
     return float(np.polyfit(np.log(list(spent)), np.log(list(spent.values())), 1)[0])
 
 
-def compared(count: int, rounds: int, before: dict[str, float]) -> dict[str, float]:
+def compared(count: int, epochs: int, rounds: int, before: dict[str, float]) -> dict[str, float]:
     """The ratios, told beside the earlier ones."""
     found = {}
     table_head("way", "times ours", "kept last", "")
-    for each in ratios(count):
+    for each in ratios(count, epochs):
         spent = compare({"ours": each.ours, "other": each.other}, rounds)
         found[each.name] = now = round(spent["other"] / spent["ours"], 2)
         last = before.get(each.name)
@@ -76,10 +76,11 @@ def drawn(costs: Costs) -> Figure:
 def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--count", type=int, default=256, help="digits that the ratios are measured on")
+    parser.add_argument("--epochs", type=int, default=8, help="of the network that is attacked")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("mlruns/bench"))
     parser.add_argument("--keep", action="store_true", help="as what later ones are compared with")
-    args = read(parser, count=8, rounds=1, out=Path("mlruns/quick-44"))
+    args = read(parser, count=8, epochs=1, rounds=1, out=Path("mlruns/quick-44"))
     before = json.loads(KEPT.read_text()) if KEPT.is_file() else {"ratios": {}, "machine": "none"}
     say_machine(f"{args.count} digits", f"medians of {args.rounds}", f"kept last: {before['machine']}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -89,7 +90,7 @@ def main() -> None:
         "robustcnn": __version__,
         "count": args.count,
         "rounds": args.rounds,
-        "ratios": compared(args.count, args.rounds, before["ratios"]),
+        "ratios": compared(args.count, args.epochs, args.rounds, before["ratios"]),
     }
     costs = grown(max(args.count // 4, 2), args.rounds)
     page["slopes"] = {name: round(slope(spent), 2) for name, spent in costs.items()}

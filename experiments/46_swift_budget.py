@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", default=HONEST)
     parser.add_argument("--count", type=int, default=600, help="test examples")
     parser.add_argument("--kept", type=Path, default=FOLDER.parent / "budget")
-    args = read(parser, nets=["digits-plain"], count=30, kept=Path("quick/budget"))
+    args = read(parser, nets=["digits-plain"], count=10, kept=Path("quick/budget"))
     args.kept.mkdir(parents=True, exist_ok=True)
     warnings.simplefilter("ignore")
     nets = [tried(name, args.count, args.kept) for name in chosen(args.nets)]

@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--nets", nargs="+", default=["fashion-trades"])
     parser.add_argument("--count", type=int, default=100, help="test images")
     parser.add_argument("--autoattack", type=Path, help="checkout of the paper's code")
-    args = read(parser, nets=["digits-plain"], count=10)
+    args = read(parser, nets=["digits-plain"], count=4)
     if args.autoattack:
         sys.path.insert(0, str(args.autoattack))
     warnings.simplefilter("ignore")

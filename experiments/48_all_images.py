@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--all", type=int, default=10_000, help="examples that Swift judges")
     parser.add_argument("--few", type=int, default=1000, help="examples that AutoAttack judges")
     parser.add_argument("--until", type=float, default=2.0, help="width of the audit's interval, in points")
-    args = read(parser, nets=["digits-plain"], all=30, few=8, until=40.0)
+    args = read(parser, nets=["digits-plain"], all=12, few=4, until=40.0)
     say_machine("seed 0")
     table_head(*HEAD)
     for name in args.nets:

@@ -42,11 +42,11 @@ def untrained(size: int = 32, classes: int = 10) -> PixelModel:
 
 
 @cache
-def robust() -> PixelModel:
+def robust(epochs: int) -> PixelModel:
     """A small network trained against PGD: much of what it is shown stands, so that attacks have work to do."""
     train, test = digits()
     objective = Adversarial(threat=THREAT, steps=3, warmup=0.3)
-    config = FitConfig(epochs=8, batch_size=64, objective=objective, watch=0, optim=OptimConfig(lr=0.05))
+    config = FitConfig(epochs=epochs, batch_size=64, objective=objective, watch=0, optim=OptimConfig(lr=0.05))
     with global_seed(0):
         model = build(ModelConfig(name="smallcnn", width=0.25), train.spec)
     list(fit(model, train, test.subset(32), config, progress=False))
@@ -74,12 +74,12 @@ class Ratio:
     other: Work
 
 
-def ratios(count: int) -> list[Ratio]:
-    """All on `count` digits."""
-    on, pgd = task(count, robust()), PGD(steps=40)
+def ratios(count: int, epochs: int) -> list[Ratio]:
+    """All on `count` digits, shown to a network that was trained for so many epochs."""
+    on, pgd = task(count, robust(epochs)), PGD(steps=40)
     radii = [replace(THREAT, eps=THREAT.eps * part / 8) for part in range(1, 9)]
     foolbox, textbook = gradient_peers.foolbox, gradient_peers.textbook
-    few = task(max(count // 4, 2), robust())
+    few = task(max(count // 4, 2), robust(epochs))
     eight = partial(breaking_eps, pgd, on.model, on.images, on.labels, radii, generator=seeded(0))
     return [
         Ratio(name="PGD-40: foolbox", ours=partial(attacked, pgd, on), other=partial(foolbox, on, 40, 128)),

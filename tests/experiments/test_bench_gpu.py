@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "bench_gpu.py"
-SMALL = ["--device=cpu", "--images=8", "--steps=2", "--rounds=1", "--no-compile", "--networks", "lenet5", "resnet18"]
+SMALL = ["--device=cpu", "--images=2", "--steps=2", "--rounds=1", "--no-compile", "--networks", "lenet5", "resnet18"]
 
 
 @pytest.mark.slow
