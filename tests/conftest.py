@@ -18,11 +18,17 @@ UNPACK = Path(__file__).parents[2] / "shared" / "data" / "unpack.py"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes an hour is left out unless it is asked for by its marker."""
+    """What takes an hour is left out unless it is asked for by its marker; files with slow tests come first.
+
+    Else one process would be left with a long test while the others have nothing to do.
+    """
+    # Whole files, whose tests share what they have trained; notebooks take longest of all.
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.path.suffix == ".ipynb"}
+    items.sort(key=lambda item: item.path not in slow)
     if "soak" in config.getoption("-m"):
         return
-    left = [item for item in items if item.get_closest_marker("soak")]
-    config.hook.pytest_deselected(items=left)
+    left = {item for item in items if item.get_closest_marker("soak")}
+    config.hook.pytest_deselected(items=list(left))
     items[:] = [item for item in items if item not in left]
 
 

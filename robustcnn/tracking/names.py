@@ -28,7 +28,6 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from robustcnn.core.audited import Audited
-from robustcnn.core.norms import fraction
 from robustcnn.core.results import VERDICTS, EpochMetrics, Metrics, RobustnessReport, Share, ThreatScore
 from robustcnn.tracking.records import Point
 
@@ -141,6 +140,9 @@ def report_tags(report: RobustnessReport) -> dict[str, str]:
 
 def label(norm: str, eps: float) -> str:
     """`8` for linf 8/255, `0.2` where it is written so (although it is 51/255 too), `l2_0.5` for the other norms."""
+    # Not above: the uploading process, which names no ball, need not wait for torch.
+    from robustcnn.core.norms import fraction
+
     return fraction(eps).removesuffix("/255") if norm == "linf" else f"{norm}_{eps:g}"
 
 

@@ -7,7 +7,6 @@ from urllib.parse import quote
 
 from robustcnn.core.audited import Audited
 from robustcnn.core.results import RobustnessReport, Share, passed
-from robustcnn.core.threat import ThreatModel
 
 RUN = "{run_id}"
 """Stands for the run's id, which is not known before the run is uploaded."""
@@ -39,6 +38,9 @@ def _verdict(report: RobustnessReport) -> str:
 
 
 def _table(report: RobustnessReport) -> str:
+    # Not above: the uploading process, which writes no table, need not wait for torch.
+    from robustcnn.core.threat import ThreatModel
+
     rows: list[tuple[str, Share | Audited]] = [("clean", report.clean.accuracy)]
     for threat in sorted(report.threats, key=lambda each: (each.norm, each.eps) != report.headline):
         ball = ThreatModel(norm=threat.norm, eps=threat.eps)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -222,3 +224,8 @@ def test_what_only_a_continued_training_needs_is_uploaded_where_it_is_asked_for(
     assert files == {"checkpoint.json", "weights-0001.safetensors"} | (
         {"training-0001.safetensors"} if training else set()
     )
+
+
+def test_the_process_that_uploads_does_not_wait_for_torch() -> None:
+    code = "import sys, robustcnn.tracking.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
