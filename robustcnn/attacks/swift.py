@@ -32,6 +32,10 @@ VARIES = 1e-3
 """Of the range of the logits: answers further apart than that are two answers."""
 MISSED = 0.001
 """Of all examples: more than that broken by another kind of search is too much."""
+FURTHER = 1.25
+"""A search without gradients outdoes the ascents on an image when it raises the margin so many times as much."""
+OUTDONE = 0.05
+"""Of what it is shown: more often, and the ascents did not climb."""
 NEAR = 0.05
 """Share of the nearest that is searched without gradients."""
 GLIMPSE = 16
@@ -45,6 +49,23 @@ class Stage(NamedTuple):
     share: float
 
 
+class Seen(NamedTuple):
+    """What a search came to."""
+
+    shown: int
+    """Examples."""
+    hits: int
+    """Of these, broken."""
+    outdone: int
+    """Of the others, those whose margin it raised by a quarter more than all searches before."""
+
+    @classmethod
+    def of(cls, fooled: Tensor, clean: Tensor, before: Tensor, after: Tensor) -> Seen:
+        """By the margins of the images themselves, and of the worst ones found before the search and in it."""
+        outdone = ~fooled & (after - clean > FURTHER * (before - clean))
+        return cls(len(fooled), int(fooled.sum()), int(outdone.sum()))
+
+
 class Sentinel(NamedTuple):
     """A search of another kind on a part of what stands, in which it must find next to nothing."""
 
@@ -52,12 +73,20 @@ class Sentinel(NamedTuple):
     share: float
     """Of the examples left by the first stage, the nearest to falling; 0: a random part of what stands."""
 
-    def doubt(self, hits: int, total: int) -> str:
-        """Why AutoAttack has to take over, where it broke any of a random part, or over 0.1 points of all examples."""
-        if not hits or (self.share and hits <= MISSED * total):
-            return ""
+    def doubt(self, seen: Seen, total: int) -> str:
+        """Why AutoAttack has to take over, if it does.
+
+        It broke any of a random part, or over 0.1 points of all examples; or it outdid the ascents too often.
+        """
         where = "those nearest to falling" if self.share else "a random part of what stood"
-        return f"{self.attack!r} broke {hits} of {where}: gradients do not show all"
+        if seen.hits and not (self.share and seen.hits <= MISSED * total):
+            return f"{self.attack!r} broke {seen.hits} of {where}: gradients do not show all"
+        if seen.outdone > max(OUTDONE * seen.shown, 1):
+            return (
+                f"{self.attack!r} got a quarter further than all ascents on {seen.outdone} of {seen.shown}, {where}: "
+                "gradients do not show all"
+            )
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -117,10 +146,6 @@ class Swift(Ensemble):
         """For the nearest, and for the sentinel."""
         return Square(queries=self._scaled(300))
 
-    def patient(self, count: int) -> Square:
-        """The random part's search: of the few that a masked network may leave, each is looked at for longer."""
-        return Square(queries=self._scaled(min(max(300, 300 * self.sentinel // max(count, 1)), 5000)))
-
     def sentinels(self, threat: ThreatModel) -> tuple[Sentinel, ...]:
         """Who looks whether something was missed; where no search without gradients is known, AutoAttack on a few."""
         if threat.windows:
@@ -151,10 +176,8 @@ class Swift(Ensemble):
             for index in range(before["index"] if before else 0, len(plan)):
                 each = plan[index]
                 rows = ground.nearest(each.share) if each.share else ground.some(self.sentinel)
-                if not each.share:
-                    each = each._replace(attack=self.patient(len(rows)))
-                hits = ground.attack(each.attack, rows, index)
-                doubt = doubt or (each.doubt(hits, len(images)) if isinstance(each, Sentinel) else "")
+                seen = ground.attack(each.attack, rows, index)
+                doubt = doubt or (each.doubt(seen, len(images)) if isinstance(each, Sentinel) else "")
             index = len(plan)
             if doubt:
                 ground.attack(takeover(threat), ground.standing, index)
@@ -220,7 +243,8 @@ class _Ground:
     ) -> None:
         self.model, self.images, self.labels, self.threat, self.generator = model, images, labels, threat, generator
         logits = exact_logits(model, images)
-        self.worst, self.near = images.clone(), margin(logits, labels)
+        self.worst, self.clean = images.clone(), margin(logits, labels)
+        self.near = self.clean.clone()
         self.broken_by = torch.where(is_fooled(logits, labels), BrokenBy.CLEAN, BrokenBy.STANDING)
         self.lot = torch.rand(len(labels), generator=generator, device=generator.device).to(labels.device)
         self.left: int | None = None
@@ -251,17 +275,18 @@ class _Ground:
         rows = self.standing
         return rows[self.lot[rows].argsort()[:count].sort().values]
 
-    def attack(self, attack: Attack, rows: Tensor, index: int) -> int:
-        """How many of the rows fall."""
+    def attack(self, attack: Attack, rows: Tensor, index: int) -> Seen:
+        """Have the rows attacked."""
         if not len(rows):
-            return 0
+            return Seen(0, 0, 0)
         origin, labels = self.images[rows], self.labels[rows]
         found = self.threat.project(attack(self.model, origin, labels, self.threat, generator=self.generator), origin)
         logits = exact_logits(self.model, found)
         fooled, near = is_fooled(logits, labels), margin(logits, labels)
+        seen = Seen.of(fooled, self.clean[rows], self.near[rows], near)
         worse = fooled | (near > self.near[rows])
         self.worst[rows[worse]], self.near[rows[worse]] = found[worse], near[worse]
         self.broken_by[rows[fooled]] = index
         if self.left is None:
             self.left = len(self.standing)
-        return int(fooled.sum())
+        return seen

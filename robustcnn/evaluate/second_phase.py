@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from robustcnn.attacks.base import Attack
 from robustcnn.attacks.ensemble import AutoAttack
-from robustcnn.attacks.swift import LEAST, Sentinel, Swift, answers_vary, takeover
+from robustcnn.attacks.swift import LEAST, Seen, Sentinel, Swift, answers_vary, takeover
 from robustcnn.core.audited import Audited
 from robustcnn.core.broken_by import BrokenBy
 from robustcnn.core.losses import is_right, margin
@@ -112,30 +112,41 @@ class SecondPhase:
         return Second(audit=audit, seconds=seconds, hits=int(few.sum()))
 
     def _watched(self, swift: Swift, threat: ThreatModel, worst: WorstCase) -> float:
-        seconds = 0.0
+        # How near the ascents came: a sentinel leaves its own tries behind.
+        seconds, near = 0.0, self._margins(worst.logits)
         for number, sentinel in enumerate(swift.sentinels(threat)):
             seed = self.plan.seed_of(sentinel.attack, threat, -1 - number)
             standing = self._undecided(threat, worst)
             if sentinel.share:
-                near = margin(worst.logits[standing], self.data.labels.cpu()[standing])
-                order = near.argsort(descending=True, stable=True)[
-                    : max(math.ceil(sentinel.share * len(standing)), LEAST)
-                ]
+                count = max(math.ceil(sentinel.share * len(standing)), LEAST)
+                order = near[standing].argsort(descending=True, stable=True)[:count]
             else:
                 order = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
-                sentinel = sentinel._replace(attack=swift.patient(len(order)))
-            seconds += self._watch(f"sentinel-{number}", sentinel, threat, standing[order.sort().values], seed, worst)
+            rows = standing[order.sort().values]
+            seconds += self._watch(f"sentinel-{number}", sentinel, threat, rows, seed, near, worst)
         return seconds
 
     def _watch(
-        self, name: str, sentinel: Sentinel, threat: ThreatModel, rows: Tensor, seed: int, worst: WorstCase
+        self,
+        name: str,
+        sentinel: Sentinel,
+        threat: ThreatModel,
+        rows: Tensor,
+        seed: int,
+        near: Tensor,
+        worst: WorstCase,
     ) -> float:
         against = Against.going_on(worst, self.data.labels.cpu())
         piece = Piece(name=f"{name}-{_place(threat)}", attack=sentinel.attack, threat=threat, rows=rows, seed=seed)
         seconds = self._attack(piece, against) if len(rows) else 0.0
-        hits = worst.take(len(self.plan.attacks), against)
-        self.reason = self.reason or sentinel.doubt(hits, len(self.data))
+        margins = (each[rows] for each in (self._margins(worst.clean_logits), near, self._margins(against.logits)))
+        seen = Seen.of(against.broken[rows], *margins)
+        worst.take(len(self.plan.attacks), against)
+        self.reason = self.reason or sentinel.doubt(seen, len(self.data))
         return seconds
+
+    def _margins(self, logits: Tensor) -> Tensor:
+        return margin(logits, self.data.labels.cpu())
 
     def _escalated(self, threat: ThreatModel, worst: WorstCase) -> Escalation:
         against, seconds = Against.going_on(worst, self.data.labels.cpu()), 0.0

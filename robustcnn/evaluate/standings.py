@@ -92,6 +92,7 @@ class WorstCase:
 
     def __init__(self, images: Tensor, labels: Tensor, clean_logits: Tensor, folder: Path | None = None) -> None:
         self.images, self.logits, self.folder = _copy(images, folder), clean_logits.clone(), folder
+        self.clean_logits = clean_logits
         self.broken_by = torch.where(is_right(clean_logits, labels), BrokenBy.STANDING, BrokenBy.CLEAN)
 
     def take(self, attack: int, against: Against) -> int:

@@ -15,8 +15,9 @@ from robustcnn.attacks.gradient import PGD
 from robustcnn.attacks.linearise import nearest_targets
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.staged import NearestTargets, StagedPGD
-from robustcnn.attacks.swift import Swift, _Ground, answers_vary
+from robustcnn.attacks.swift import Seen, Swift, _Ground, answers_vary
 from robustcnn.attacks.targets import Target, choose_targets
+from robustcnn.core.losses import margin
 from robustcnn.core.runtime import seeded
 from robustcnn.core.threat import NormName, ThreatModel
 
@@ -156,11 +157,47 @@ def test_what_the_sentinel_finds_hands_over_to_autoattack(trained: Trained, few:
 
 def test_a_sentinel_doubts_any_hit_at_random_and_a_tenth_of_a_point_of_the_nearest() -> None:
     near, anywhere = Swift().sentinels(THREAT)
-    assert anywhere.doubt(1, 10_000)
-    assert not anywhere.doubt(0, 10_000)
-    assert near.doubt(1, 500)
-    assert not near.doubt(10, 10_000)
-    assert near.doubt(11, 10_000).startswith("Square(queries=300) broke 11 of those nearest to falling")
+    assert anywhere.doubt(Seen(100, 1, 0), 10_000)
+    assert not anywhere.doubt(Seen(100, 0, 0), 10_000)
+    assert near.doubt(Seen(100, 1, 0), 500)
+    assert not near.doubt(Seen(100, 10, 0), 10_000)
+    assert near.doubt(Seen(100, 11, 0), 10_000).startswith("Square(queries=300) broke 11 of those nearest to falling")
+
+
+def test_a_sentinel_doubts_ascents_that_it_often_outdoes() -> None:
+    near, anywhere = Swift().sentinels(THREAT)
+    assert not near.doubt(Seen(100, 0, 5), 10_000)
+    assert not near.doubt(Seen(8, 0, 1), 10_000)
+    assert near.doubt(Seen(8, 0, 2), 10_000)
+    assert anywhere.doubt(Seen(100, 0, 6), 10_000) == (
+        "Square(queries=300) got a quarter further than all ascents on 6 of 100, a random part of what stood: "
+        "gradients do not show all"
+    )
+
+
+class Stairs(nn.Module):
+    """Rounds pixels, with a slope that points the wrong way: few fall, and gradients mislead."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        steps = (images * 15).round() / 15
+        logits: Tensor = self.model(steps - 0.01 * (images - images.detach()))
+        return logits
+
+
+def test_ascents_that_go_down_are_noticed_before_anything_else_falls(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, images, labels = trained
+    monkeypatch.setattr("robustcnn.attacks.swift.takeover", lambda _: Square(queries=10))
+    threat = ThreatModel(norm="linf", eps=0.04)
+    sure = (-margin(model(images), labels)).argsort(descending=True)[:24]
+    outcome = Swift(effort=0.3).run(Stairs(model), images[sure], labels[sure], threat)
+    assert "got a quarter further" in outcome.escalated
+    assert Swift(effort=0.3).run(model, images[sure], labels[sure], threat).escalated == ""
 
 
 class Stateful(nn.Module):
