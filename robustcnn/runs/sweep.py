@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robustcnn.core.atomic_files import is_plain_name, write_atomically
 from robustcnn.core.folders import SWEEPS
-from robustcnn.core.ownership import Taken, owned
 from robustcnn.core.plain_data import did_you_mean, from_plain, to_plain
 from robustcnn.core.results import MONITORS, EpochMetrics
 from robustcnn.report.table import Cell, Table
-from robustcnn.runs.folder import Say, folder_of, stamp
+from robustcnn.runs.folder import Say, stamp
 from robustcnn.runs.pool import PoolConfig
 from robustcnn.runs.ranges import Range, distinct, nested, read_range
+from robustcnn.runs.searchers import SEARCHER, is_lost, searching
 from robustcnn.runs.train import Trained, train
 from robustcnn.runs.train_config import TrainConfig
 
@@ -76,6 +77,11 @@ class SweepConfig:
     def folder(self) -> Path:
         return self.train.runs.parent / SWEEPS / self.study
 
+    @property
+    def searchers(self) -> Path:
+        """Where processes that search say that they are alive."""
+        return self.folder / "searchers"
+
 
 def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
     """Search until there are `trials` trainings; gives the table, and where the page is."""
@@ -93,15 +99,43 @@ def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
     )
     _forget_the_dead(study, config)
     say(f"study {config.study}: {len(study.trials)} of {config.trials} trainings are there; kept in {config.folder}")
-    finished = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    enough = optuna.study.MaxTrialsCallback(config.trials, states=finished)
     if config.scheduler:
         _elsewhere(study, config, say)
         return conclude(study, config)
     with _others(config):
-        if len(study.get_trials(states=finished)) < config.trials:
-            study.optimize(lambda trial: _try(trial, config, say), callbacks=[enough])
+        _search(study, config, say)
+    # In place of those whose process was killed.
+    _forget_the_dead(study, config)
+    _search(study, config, say)
     return conclude(study, config)
+
+
+def _search(study: Study, config: SweepConfig, say: Say) -> None:
+    """One training after the other, until as many are finished or under way as are asked for, here or elsewhere."""
+    optuna = _optuna()
+    state = optuna.trial.TrialState
+
+    def counted(before: float) -> int:
+        trials = study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED, state.RUNNING))
+        return sum(trial.number < before for trial in trials)
+
+    with searching(config.searchers) as name:
+        while counted(math.inf) < config.trials:
+            trial = study.ask()
+            trial.set_user_attr(SEARCHER, name)
+            # Another process may have asked at the same moment: numbers tell who came first.
+            if counted(trial.number) >= config.trials:
+                study.tell(trial, state=state.FAIL)
+                return
+            try:
+                values = _try(trial, config, say)
+            except optuna.TrialPruned:
+                study.tell(trial, state=state.PRUNED)
+            except Exception:
+                study.tell(trial, state=state.FAIL)
+                raise
+            else:
+                study.tell(trial, values)
 
 
 def _elsewhere(study: Study, config: SweepConfig, say: Say) -> None:
@@ -207,14 +241,10 @@ def _forget_the_dead(study: Study, config: SweepConfig) -> None:
     """Trials whose process is gone are no longer waited for."""
     optuna = _optuna()
     for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        run = trial.user_attrs.get("run")
-        try:
-            if run:
-                with owned(folder_of(replace(config.train, name=run))):
-                    pass
-            study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        except (Taken, ValueError):
-            continue
+        if is_lost(trial, config.searchers):
+            # Two may come to forget the same one.
+            with suppress(ValueError):
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
 
 
 def _others(config: SweepConfig) -> ExitStack:
