@@ -36,6 +36,22 @@ def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_no_older_library_is_allowed_than_was_tried() -> None:
+    """The table of versions says of one row that its versions are the oldest."""
+    table = (ROOT / "CONTRIBUTING.md").read_text().split("## Versions tried")[1]
+    heads, _, *rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("|")]
+    (oldest,) = (row for row in rows if "the oldest allowed" in row[1])
+    tried = {head.strip().lower(): cell.split()[0] for head, cell in zip(heads, oldest, strict=True)}
+    floors = dict(line.split(",")[0].split(">=") for line in PROJECT["dependencies"])
+    for name in ("torch", "mlflow", "scikit-learn"):
+        assert f"{tried[name]}.".startswith(f"{floors[name]}."), name
+
+
+def test_a_system_without_sigkill_can_import_what_starts_servers() -> None:
+    code = "import signal; del signal.SIGKILL; import robustcnn.tracking.server as s; print(len(s.ENDING))"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "2"
+
+
 @pytest.mark.slow
 def test_both_distributions_pass_twines_check(distributions: Path) -> None:
     files = [str(path) for path in distributions.iterdir()]

@@ -185,7 +185,7 @@ def global_seed(seed: int) -> Iterator[None]:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside the block; every submodule's own mode after it."""
     modes = {module: module.training for module in model.modules()}
-    _to_evaluation(model)
+    to_evaluation(model)
     try:
         yield
     finally:
@@ -193,14 +193,15 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def _to_evaluation(model: nn.Module) -> None:
+def to_evaluation(model: nn.Module) -> nn.Module:
+    """The model itself, in evaluation mode; an exported program has one mode only, what is beside it may have two."""
     try:
         model.eval()
     except NotImplementedError:
-        # An exported program has one mode only; what is beside it may have two.
         model.training = False
         for child in model.children():
-            _to_evaluation(child)
+            to_evaluation(child)
+    return model
 
 
 @contextmanager

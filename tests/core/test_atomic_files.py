@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,18 @@ def test_what_could_not_be_written_leaves_the_old_file_and_nothing_half_done(
         write_atomically(tmp_path / "file", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows syncs no folders")
+def test_the_folder_is_synced_after_the_name_is_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bool, bool]] = []
+
+    def note(handle: int) -> None:
+        synced.append((stat.S_ISDIR(os.fstat(handle).st_mode), (tmp_path / "file").exists()))
+
+    monkeypatch.setattr("os.fsync", note)
+    write_atomically(tmp_path / "file", b"new")
+    assert synced == [(False, False), (True, True)]
 
 
 def test_a_full_disk_names_the_file_and_the_room_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

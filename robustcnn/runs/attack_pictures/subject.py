@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.runtime import to_evaluation
 from robustcnn.core.spec import ImageSpec
 from robustcnn.data.sets.picture import Framing, framed, read_picture, to_tensor
 from robustcnn.models import checkpoint
@@ -63,7 +64,7 @@ def subject(
     if weights is not None:
         raise ValueError(f"weights belong to a torchvision classifier, {name!r} is none{_meant(name)}")
     try:
-        model = find(name, runs, which=which).model.eval()
+        model = to_evaluation(find(name, runs, which=which).model)
     except FileNotFoundError as problem:
         raise FileNotFoundError(f"{problem}; nor has torchvision a classifier of that name{_meant(name)}") from None
     spec = getattr(model, "spec", None)

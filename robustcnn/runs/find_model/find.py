@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from robustcnn.core.plain_data import did_you_mean
+from robustcnn.core.runtime import to_evaluation
 from robustcnn.models import checkpoint
 from robustcnn.models.normalised import Normalised
 from robustcnn.runs.find_model.files import exported_program, onnx_file
@@ -44,7 +45,7 @@ def find(text: str, runs: Path, *, which: checkpoint.Which = "best", source: Sou
     if victim is not None:
         if not options.mean:
             return victim
-        return replace(victim, model=Normalised(victim.model, options.mean, options.std).eval())
+        return replace(victim, model=to_evaluation(Normalised(victim.model, options.mean, options.std)))
     names = [folder.name for folder in trained_runs(runs)]
     hint = did_you_mean(text, names) if names else "; no run has been trained there yet"
     raise FileNotFoundError(
@@ -57,4 +58,4 @@ def _foreign(text: str, runs: Path, options: SourceConfig) -> Victim:
     kind, _, rest = text.partition(":")
     model = SOURCES[kind](text if kind in SERVICES else rest, options)
     slug = re.sub(r"[^\w.-]+", "-", text).strip("-.")
-    return Victim(name=text, model=model.eval(), folder=runs / slug)
+    return Victim(name=text, model=to_evaluation(model), folder=runs / slug)

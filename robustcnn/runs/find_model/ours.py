@@ -12,6 +12,7 @@ from pathlib import Path
 
 from torch import nn
 
+from robustcnn.core.runtime import to_evaluation
 from robustcnn.models import checkpoint
 from robustcnn.runs.find_model.victim import Victim
 from robustcnn.runs.train_config import TRAINING
@@ -86,7 +87,7 @@ def _made_by(text: str) -> nn.Module:
             raise ValueError(f"{text}: calling it ends in {_told(problem)}") from problem
     if not isinstance(model, nn.Module):
         raise ValueError(f"{text} must return a torch.nn.Module, got {type(model).__name__}")
-    return model.eval()
+    return to_evaluation(model)
 
 
 def _told(problem: BaseException) -> str:

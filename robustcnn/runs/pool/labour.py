@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import robustcnn
-from robustcnn.core.runtime import evaluating, exact_float32, pick_device
+from robustcnn.core.runtime import evaluating, exact_float32, pick_device, to_evaluation
 from robustcnn.core.snapshots import kept_in
 from robustcnn.data import ResidentDataset
 from robustcnn.evaluate.checks.bench import Ledger
@@ -174,7 +174,7 @@ def _unpack(model: Parcel, data: Parcel, rest: Parcel) -> Job:
     examples: ResidentDataset = pickle.loads(data.content)  # noqa: S301
     victim = cooked(found) if isinstance(found, Recipe) else found
     job = Job(
-        model=plain_view(victim.eval().to(device)),
+        model=plain_view(to_evaluation(victim).to(device)),
         data=examples.to(device),
         plan=small.plan,
         batch_size=small.batch_size,
