@@ -186,7 +186,7 @@ class SparseRun(Run):
         fresh: bool,
         score: Tensor | None = None,
     ) -> SparseRun:
-        beginning, pixels = _beginning(origin, start, slope, threat, score, stride=1), origin[0].numel()
+        beginning, pixels = _beginning(origin, start, slope, threat, score, stride=1), origin.shape[1:].numel()
         moved = torch.full_like(slope.loss, pixels) if fresh else _moved(start, origin)
         count = torch.full_like(slope.loss, math.ceil(0.2 * pixels)) if fresh else _narrower(moved)
         return cls(**beginning, wanted=_whole(count, pixels), moved=moved, longest=beginning["stride"])
@@ -207,7 +207,7 @@ class SparseRun(Run):
         """Where the best point has become sparser start afresh from it with long strides; elsewhere shorten them."""
         moved = _moved(self.best, self.origin)
         sparser = moved < 0.95 * self.moved
-        self.wanted = _whole(_narrower(moved), self.origin[0].numel())
+        self.wanted = _whole(_narrower(moved), self.origin.shape[1:].numel())
         shorter = (self.stride / 1.5).maximum(self.longest / 10)
         self.stride, self.moved = torch.where(sparser, self.longest, shorter), moved
         self.go_back(sparser)

@@ -240,3 +240,9 @@ def test_wider_bounds_allow_a_wider_linf_ball() -> None:
     assert threat.project(torch.tensor([[9.0]]), torch.tensor([[0.5]])).item() == 2.5
     with pytest.raises(ValueError, match=r"eps must lie in \[0, 4\] for linf, got 5"):
         ThreatModel(eps=5.0, bounds=(-1.0, 3.0))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_no_images_at_all_are_projected_onto_none(norm: NormName) -> None:
+    nothing, threat = torch.empty(0, 1, 4, 4), ThreatModel(norm=norm, eps=0.5)
+    assert threat.projector(nothing)(nothing).shape == threat.project(nothing, nothing).shape == nothing.shape

@@ -127,13 +127,13 @@ def _kept_by_sorting(origin: Tensor, radius: Radius, bounds: Bounds) -> Callable
     least, most = (bound - origin for bound in bounds)
     limit = radius.flatten(1) if isinstance(radius, Tensor) else radius
     # Positive where a pixel begins to count, negative where it is cut.
-    turn = origin.new_ones(2 * origin[0].numel())
+    turn = origin.new_ones(2 * origin.shape[1:].numel())
     turn[len(turn) // 2 :] = -1
     rounded = origin.new_tensor([-1, 1], dtype=torch.float64).mul_(1 + torch.finfo(origin.dtype).eps)
 
     def kept(images: Tensor) -> tuple[Tensor, Tensor]:
         # The sizes below which each pixel begins to count, and counts no more: what it lies beyond the bounds.
-        marks = images.new_empty(len(images), 2, images[0].numel())
+        marks = images.new_empty(len(images), 2, images.shape[1:].numel())
         change, beyond = (part.view_as(images) for part in marks.unbind(1))
         torch.clamp(torch.sub(images, origin, out=change), least, most, out=beyond)
         torch.sub(change, beyond, out=beyond)
@@ -163,7 +163,7 @@ def _by_search(size: Tensor, room: Tensor, radius: Radius) -> Tensor:
     precision = torch.finfo(size.dtype)
     low, high = torch.zeros_like(column(size)), length_of(size, math.inf)
     # No pixel shrinks faster than the amount grows.
-    amount = ((sum_of(size.minimum(room)) - radius) / size[0].numel()).clamp_min_(0).minimum(high)
+    amount = ((sum_of(size.minimum(room)) - radius) / size.shape[1:].numel()).clamp_min_(0).minimum(high)
     for number in range(_ROUNDS):
         over = size - amount
         kept = over.clamp_min(0).minimum(room)

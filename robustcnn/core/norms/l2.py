@@ -126,7 +126,7 @@ def _sorted_share(origin: Tensor, goal: Radius, bounds: Bounds) -> Callable[[Ten
 
     def share(images: Tensor) -> Tensor:
         # Squares of what is reached for t = 1, and of what would be without bounds.
-        squares = images.new_empty(2, len(images), images[0].numel())
+        squares = images.new_empty(2, len(images), images.shape[1:].numel())
         reach, change = (part.view_as(images) for part in squares)
         torch.clamp(torch.sub(images, origin, out=change), least, most, out=reach)
         squares.square_()
@@ -143,7 +143,7 @@ def rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:
     """A radius that, whatever the rounding of sums and of single pixels, does not end up above the one given."""
     unit = torch.finfo(images.dtype).eps
     pixel = unit / 4 * max(map(abs, bounds))
-    rounded = radius * (1 - 4 * unit) - pixel * math.sqrt(images[0].numel())
+    rounded = radius * (1 - 4 * unit) - pixel * math.sqrt(images.shape[1:].numel())
     return rounded.clamp_min(0) if isinstance(rounded, Tensor) else max(rounded, 0.0)
 
 
