@@ -63,7 +63,7 @@ def step(adversarial: Tensor, gradient: Tensor, images: Tensor, *, eps: float, s
 def fitting_eps(gradient: Tensor) -> float:
     """A radius within which the loss changes by about 1: much further, deep networks with fresh weights are chaotic."""
     reach = gradient.abs().flatten(1).sum(1).mean().item()
-    return min(max(1 / max(reach, 1e-9), 1e-5), 0.01)
+    return min(max(1 / max(reach, 1e-9), 1e-6), 0.01)
 
 
 def compare(
