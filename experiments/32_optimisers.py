@@ -34,7 +34,9 @@ def main() -> None:
     parser = lesson_options(__doc__, "32-optimisers")
     parser.add_argument("--data", default="mnist")
     parser.add_argument("--net", default="smallcnn")
-    parser.add_argument("--images", type=int, default=5120, help="to train on; a last batch of few would step at random")
+    parser.add_argument(
+        "--images", type=int, default=5120, help="to train on; a last batch of few would step at random"
+    )
     parser.add_argument("--epochs", type=int, default=8)
     args = lesson_arguments(parser, data="digits", net="logistic", images=400, epochs=3)
     data = splits(args.data, limit=args.images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,12 +69,12 @@ def network(name: str, *, count: int = 6) -> tuple[nn.Module, Tensor]:
 def parameters(name: str) -> int:
     """How many; nothing is computed where the network lets itself be built without memory."""
     with others_warnings():
-        try:
-            with torch.device("meta"):
-                model = _built(name, SIZES[-2])
-        except Exception:  # of any kind: some read numbers while they are being built
-            model = _built(name, SIZES[-2])
-    return sum(parameter.numel() for parameter in model.parameters())
+        for size in reversed(SIZES):
+            for device in ("meta", "cpu"):
+                # Errors of any kind: some read numbers while they are being built, some take no other size.
+                with contextlib.suppress(Exception), torch.device(device):
+                    return sum(parameter.numel() for parameter in _built(name, size).parameters())
+    raise ValueError(f"{name} is built for no size of {SIZES}")
 
 
 def pictures(count: int, size: int) -> Tensor:
