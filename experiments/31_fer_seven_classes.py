@@ -29,15 +29,16 @@ from robustcnn.train import Adversarial
 BASE = preset("fer2013-facecnn")
 DENSE = replace(BASE.fit, ema=None, optim=replace(BASE.fit.optim, name="adam", lr=1e-3), epochs=8)
 SMALL = ModelConfig(name="facecnn", width=0.25, dropout=0.1)
-AGAINST = Adversarial(threat=ThreatModel(eps=4 / 255), steps=3, warmup=0.5)
-GENTLY = replace(BASE.fit.optim, lr=0.01, warmup=0.1)
+AGAINST = Adversarial(threat=ThreatModel(eps=2 / 255), steps=2, warmup=0.5)
+GENTLY = replace(BASE.fit.optim, lr=0.02, warmup=0.1)
+WIDER = replace(SMALL, width=0.375)
 NETS = {
     "logistic": replace(BASE, model=ModelConfig(name="logistic"), fit=DENSE, precision="fp32"),
     "mlp": replace(BASE, model=ModelConfig(name="mlp", hidden=(256,), dropout=0.3), fit=DENSE, precision="fp32"),
     "small-cnn": replace(BASE, model=SMALL, fit=replace(BASE.fit, epochs=8)),
     "fer2013-facecnn": BASE,
     "adversarial": replace(
-        BASE, model=SMALL, fit=replace(BASE.fit, epochs=14, optim=GENTLY, objective=AGAINST, watch=200, monitor="auto")
+        BASE, model=WIDER, fit=replace(BASE.fit, epochs=14, optim=GENTLY, objective=AGAINST, watch=200, monitor="auto")
     ),
     "fer2013-resnet18": preset("fer2013-resnet18"),
 }
