@@ -30,6 +30,13 @@ SWEEP = (
     "--train.model.name logistic --train.fit.epochs 1 --train.threads 1 --train.no-track"
 )
 SEEDS = (0, 5)
+KINDS = {
+    "train": (f"{TRAIN} --fit.seed {SEEDS[0]}", f"{TRAIN} --fit.seed {SEEDS[1]}"),
+    "resume": ("train --resume one",) * 2,
+    "evaluate": (EVALUATE,) * 2,
+    "sweep": (SWEEP,) * 2,
+}
+"""What is started at once."""
 
 
 def start(command: str, runs: Path) -> subprocess.Popen[str]:
@@ -112,21 +119,18 @@ def main() -> None:
     parser.add_argument("--races", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="one race of each kind")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     options = parser.parse_args()
     moments, wrong, done = random.Random(options.seed), 0, Counter[str]()
-    commands = {
-        "train": (f"{TRAIN} --fit.seed {SEEDS[0]}", f"{TRAIN} --fit.seed {SEEDS[1]}"),
-        "resume": ("train --resume one",) * 2,
-        "evaluate": (EVALUATE,) * 2,
-        "sweep": (SWEEP,) * 2,
-    }
     with tempfile.TemporaryDirectory() as scratch:
         truth = Truth(Path(scratch))
-        for race in range(len(commands) if options.quick else options.races):
-            kind = list(commands)[race % len(commands)]
-            runs = Path(tempfile.mkdtemp(dir=scratch))
+        for race in range(len(options.kinds) if options.quick else options.races):
+            kind = options.kinds[race % len(options.kinds)]
+            # Beside a folder of runs lie the studies: each race has its own.
+            runs = Path(tempfile.mkdtemp(dir=scratch)) / "runs"
+            runs.mkdir()
             truth.copied(kind, runs)
-            ended = raced(commands[kind], runs, moments.choice((0.0, moments.uniform(0, 4))))
+            ended = raced(KINDS[kind], runs, moments.choice((0.0, moments.uniform(0, 4))))
             good = fair(kind, ended) and truth.agrees(kind, runs, ended)
             half = list(runs.rglob("*.partial"))
             wrong += not good or bool(half)
