@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from forked import run_script
 from snippets import PAGES, ROOT, commands_of, place, python_of
 
 from robustcnn.cli.main import main
@@ -90,9 +89,10 @@ def test_the_snippets_of_a_page_run_from_top_to_bottom(page: Path, tmp_path: Pat
     for long, short in SHORTER.get(place(page), {}).items():
         assert long in text
         text = text.replace(long, short)
-    command = [sys.executable, "-c", text]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    script = tmp_path / "snippets.py"
+    script.write_text(text)
+    done = run_script(script, folder=tmp_path)
+    assert done.status == 0, done.stderr[-2000:]
 
 
 class Understood(BaseException):

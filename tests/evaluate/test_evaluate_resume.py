@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import interrupted
 import killed_inside
 import pytest
 import torch
+from forked import run_script
 from interrupted import THREATS, Mortal, data, model, run
 from torch import nn
 
@@ -47,9 +46,8 @@ def pieces(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("block", [1, 6])
 def test_a_process_killed_in_the_middle_ends_at_the_same_report(block: int, tmp_path: Path) -> None:
     folder = tmp_path / "killed"
-    command = [sys.executable, interrupted.__file__, str(folder), str(block)]
-    died = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    died = run_script(Path(interrupted.__file__), str(folder), str(block), folder=tmp_path)
+    assert died.status == -signal.SIGKILL, died.stderr
     goes_on(folder, block)
 
 
@@ -164,9 +162,8 @@ def test_a_kill_inside_autoattack_costs_what_came_after_the_last_writing(
     whole = killed_inside.run(tmp_path / "whole")
     total, killed_inside.steps = killed_inside.steps, 0
     assert total > step
-    command = [sys.executable, killed_inside.__file__, str(tmp_path / "killed"), str(step)]
-    died = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr
+    died = run_script(Path(killed_inside.__file__), str(tmp_path / "killed"), str(step), folder=tmp_path)
+    assert died.status == -signal.SIGKILL, died.stderr
     assert list((tmp_path / "killed").glob("*.under-way"))
     assert not pieces(tmp_path / "killed")
     assert but_for_seconds(killed_inside.run(tmp_path / "killed")) == but_for_seconds(whole)

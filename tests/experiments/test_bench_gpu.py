@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import run_script
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "bench_gpu.py"
 SMALL = ["--device=cpu", "--images=2", "--steps=2", "--rounds=1", "--no-compile", "--networks", "lenet5", "resnet18"]
@@ -16,9 +17,8 @@ SMALL = ["--device=cpu", "--images=2", "--steps=2", "--rounds=1", "--no-compile"
 @pytest.mark.slow
 def test_the_gpu_benchmark_writes_its_table_on_a_cpu_too(tmp_path: Path) -> None:
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(SCRIPT), *SMALL]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_script(SCRIPT, *SMALL, folder=tmp_path, env=env)
+    assert done.status == 0, done.stderr[-2000:]
     rows = [line for line in done.stdout.splitlines() if line.startswith(("| lenet5", "| resnet18"))]
     assert len(rows) == 2 * (3 + 2)
     assert sorted(len(row.split("|")) for row in rows) == [7] * 4 + [8] * 6

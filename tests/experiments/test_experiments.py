@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forked import run_script
 
 HOUSE = Path(__file__).parents[2] / "experiments"
 SCRIPTS = sorted(HOUSE.glob("[0-9][0-9]_*.py"))
@@ -53,9 +53,8 @@ def test_an_experiment_works_in_small_and_keeps_table_and_pictures_without_any_d
     }
     lesson = "Lesson(" in script.read_text()
     untold = ["--no-track"] if lesson and script.stem != TOLD else []
-    command = [sys.executable, str(script), "--quick", *untold]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = run_script(script, "--quick", *untold, folder=tmp_path, env=env)
+    assert done.status == 0, done.stderr[-2000:]
     heads = [number for number, line in enumerate(done.stdout.splitlines()) if line.startswith("|---")]
     assert heads, done.stdout
     # Networks may report on their training in between.
