@@ -15,7 +15,7 @@ from robustcnn.attacks.gradient import PGD
 from robustcnn.attacks.linearise import nearest_targets
 from robustcnn.attacks.square import Square
 from robustcnn.attacks.staged import NearestTargets, StagedPGD
-from robustcnn.attacks.swift import Seen, Swift, _Ground, answers_vary
+from robustcnn.attacks.swift import Seen, Swift, _Ground, answers_vary, takeover
 from robustcnn.attacks.targets import Target, choose_targets
 from robustcnn.core.losses import margin
 from robustcnn.core.runtime import seeded
@@ -146,10 +146,14 @@ def few(trained: Trained) -> tuple[Tensor, Tensor]:
     return trained.images[:16], trained.labels[:16]
 
 
-def test_what_the_sentinel_finds_hands_over_to_autoattack(trained: Trained, few: tuple[Tensor, Tensor]) -> None:
+def test_what_the_sentinel_finds_hands_over_to_autoattack(
+    trained: Trained, few: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert repr(takeover(THREAT)) == "WorstOf(attacks=(AutoAttack(), Square()))"
+    monkeypatch.setattr("robustcnn.attacks.swift.takeover", lambda _: Square(queries=500))
     outcome = Swift(effort=0.3).run(Rounding(trained.model), *few, THREAT)
     assert outcome.escalated.startswith("Square(queries=90) broke")
-    assert outcome.names[-1] == "WorstOf(attacks=(AutoAttack(), Square()))"
+    assert outcome.names[-1] == "Square(queries=500)"
     alone = Swift(effort=0.3, escalates=False).run(Rounding(trained.model), *few, THREAT)
     assert alone.escalated == ""
     assert outcome.standing.sum() < alone.standing.sum()
@@ -274,7 +278,7 @@ def test_a_target_is_reached_as_often_as_theory_says(norm: NormName, grey: Tenso
 @pytest.mark.filterwarnings("ignore:.*DLR loss:UserWarning")
 @pytest.mark.parametrize("target", ["second", "least", "random", 3])
 def test_a_target_is_reached_at_least_as_often_as_by_pgd(target: Target, trained: Trained) -> None:
-    model, images, labels = trained.model, trained.images[:48], trained.labels[:48]
+    model, images, labels = trained.model, trained.images[:24], trained.labels[:24]
     wide = ThreatModel(eps=0.3)
     outcome = Swift(target=target).run(model, images, labels, wide, generator=seeded(0))
     aims = choose_targets(target, model(images), labels, generator=seeded(0))

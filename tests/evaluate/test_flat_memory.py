@@ -26,8 +26,10 @@ def peak(count: int, folder: Path, *options: str) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_fifty_thousand_examples_take_no_more_memory_than_a_thousand(tmp_path: Path) -> None:
-    # Other work on the machine only adds.
-    few, many = peak(1000, tmp_path / "few"), min(peak(50_000, tmp_path / folder) for folder in ("many", "again"))
+    few, many = peak(1000, tmp_path / "few"), peak(50_000, tmp_path / "many")
+    if many >= 1.1 * few:
+        # Other work on the machine only adds.
+        many = min(many, peak(50_000, tmp_path / "again"))
     assert many < 1.1 * few, f"{few} kB and {many} kB"
 
 

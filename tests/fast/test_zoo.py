@@ -38,7 +38,7 @@ SMALL = ("torchvision:resnet18", "torchvision:squeezenet1_1", "timm:nf_regnet_b0
     "name", [pytest.param(name, marks=pytest.mark.slow if name in SMALL else pytest.mark.soak) for name in FEW]
 )
 def test_a_network_of_the_zoo_is_judged_and_checked(name: str) -> None:
-    model, images = network(name, count=16)
+    model, images = network(name, count=8)
     size = images.shape[2]
     spec = ImageSpec(channels=3, height=size, width=size, classes=tuple("0123456789"), mean=(0.5,) * 3, std=(0.25,) * 3)
     unlabelled = ResidentDataset(images=images, labels=torch.zeros(len(images), dtype=torch.int64), spec=spec)
@@ -46,7 +46,7 @@ def test_a_network_of_the_zoo_is_judged_and_checked(name: str) -> None:
     threat = ThreatModel(norm="linf", eps=EPS)
     with others_warnings():
         report = evaluate(model, data, [PGD(steps=3)], [threat])
-        findings = run_checks(model, data, threat, count=8)
+        findings = run_checks(model, data, threat, count=4)
     assert report.clean.accuracy.value == 1
     assert len(findings) > 10
 

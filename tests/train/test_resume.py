@@ -142,7 +142,7 @@ def train_command(folder: Path, name: str, *more: str) -> list[str]:
         if name == ""
         else [
             *[sys.executable, "-m", "robustcnn", "train", "digits-quick", "--name", name, "--threads", "1"],
-            *["--fit.epochs", "4", "--model.dropout", "0.3", "--fit.augment.shift", "1", *common],
+            *["--no-track", "--fit.epochs", "4", "--model.dropout", "0.3", "--fit.augment.shift", "1", *common],
         ]
     )
 

@@ -178,7 +178,7 @@ def test_a_given_surrogate_is_attacked_instead_of_a_learnt_one() -> None:
 @pytest.mark.slow
 def test_random_numbers_are_noticed_and_averaged_out() -> None:
     noisy = Changed(victim("network"), before=lambda images: images + 0.1 * torch.randn_like(images))
-    first, again = (run_checks(noisy, DATA, THREAT, count=60) for _ in range(2))
+    first, again = (run_checks(noisy, DATA, THREAT, count=20) for _ in range(2))
     assert first == again
     found = {each.check: each for each in first if each.speaks_up}
     assert found["repeatable answers"].verdict == "warn"
