@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, size_and_room
+from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, size_and_room
 from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import along
 from robustcnn.core.norms.saddles import Saddles
@@ -134,7 +134,7 @@ def _sorted_share(origin: Tensor, goal: Radius, bounds: Bounds) -> Callable[[Ten
         stuck, rate = running_sums(squares[0] / squares[1], squares)
         # More than all, or no number, where the goal is not reached.
         root = greatest_share(stuck, rate, stuck[:, -1:] - aim).fmin(one)
-        return torch.sqrt(root, out=column(images).flatten(1)).view_as(column(images))
+        return per_example(torch.sqrt(root, out=images.new_empty(root.shape)), images)
 
     return share
 
