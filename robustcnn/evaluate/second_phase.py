@@ -123,24 +123,16 @@ class SecondPhase:
             else:
                 order = torch.randperm(len(standing), generator=seeded(seed))[: swift.sentinel]
             rows = standing[order.sort().values]
-            seconds += self._watch(f"sentinel-{number}", sentinel, threat, rows, seed, near, worst)
+            name = f"sentinel-{number}-{_place(threat)}"
+            piece = Piece(name=name, attack=sentinel.attack, threat=threat, rows=rows, seed=seed)
+            seconds += self._watch(sentinel, piece, near[rows], worst)
         return seconds
 
-    def _watch(
-        self,
-        name: str,
-        sentinel: Sentinel,
-        threat: ThreatModel,
-        rows: Tensor,
-        seed: int,
-        near: Tensor,
-        worst: WorstCase,
-    ) -> float:
-        against = Against.going_on(worst, self.data.labels.cpu())
-        piece = Piece(name=f"{name}-{_place(threat)}", attack=sentinel.attack, threat=threat, rows=rows, seed=seed)
+    def _watch(self, sentinel: Sentinel, piece: Piece, before: Tensor, worst: WorstCase) -> float:
+        against, rows = Against.going_on(worst, self.data.labels.cpu()), piece.rows
         seconds = self._attack(piece, against) if len(rows) else 0.0
-        margins = (each[rows] for each in (self._margins(worst.clean_logits), near, self._margins(against.logits)))
-        seen = Seen.of(against.broken[rows], *margins)
+        clean, after = (self._margins(logits)[rows] for logits in (worst.clean_logits, against.logits))
+        seen = Seen.of(against.broken[rows], clean, before, after)
         worst.take(len(self.plan.attacks), against)
         self.reason = self.reason or sentinel.doubt(seen, len(self.data))
         return seconds

@@ -26,9 +26,11 @@ YOUNG = timedelta(minutes=1)
 def searching(folder: Path) -> Iterator[str]:
     """A name for this process, which holds as long as it lives and no longer."""
     name = f"{platform.node()}-{os.getpid()}-{datetime.now():%H%M%S%f}"
-    with owned(folder / name):
-        yield name
-    shutil.rmtree(folder / name, ignore_errors=True)
+    try:
+        with owned(folder / name):
+            yield name
+    finally:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def is_lost(trial: FrozenTrial, folder: Path) -> bool:

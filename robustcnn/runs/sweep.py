@@ -98,7 +98,7 @@ def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
         load_if_exists=True,
     )
     _forget_the_dead(study, config)
-    say(f"study {config.study}: {len(study.trials)} of {config.trials} trainings are there; kept in {config.folder}")
+    say(f"study {config.study}: {_finished(study)} of {config.trials} trainings are there; kept in {config.folder}")
     if config.scheduler:
         _elsewhere(study, config, say)
         return conclude(study, config)
@@ -107,7 +107,14 @@ def sweep(config: SweepConfig, *, say: Say = lambda _: None) -> str:
     # In place of those whose process was killed.
     _forget_the_dead(study, config)
     _search(study, config, say)
+    if missing := max(config.trials - _finished(study), 0):
+        say(f"{missing} trainings are under way in other processes; once those have ended, the same command goes on")
     return conclude(study, config)
+
+
+def _finished(study: Study) -> int:
+    state = _optuna().trial.TrialState
+    return len(study.get_trials(deepcopy=False, states=(state.COMPLETE, state.PRUNED)))
 
 
 def _search(study: Study, config: SweepConfig, say: Say) -> None:

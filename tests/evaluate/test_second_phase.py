@@ -104,6 +104,16 @@ def test_a_sentinels_hit_hands_all_over_to_autoattack() -> None:
     assert sum(each.first for each in large.attacks) == report.clean.accuracy.hits - large.robust.hits
 
 
+def test_a_sentinel_that_gets_further_hands_over_before_anything_falls() -> None:
+    threat, whole = THREATS[0], examples()
+    sure = (room(whole, "linf") > 2 * threat.eps).nonzero().flatten()
+    report = judged(Masked(), data=whole.subset(sure), threats=[threat])
+    assert report.threats[0].robust.hits == report.clean.accuracy.hits == len(sure) > 2
+    assert "got a quarter further than all ascents on" in report.threats[0].escalated
+    # Where gradients show the way the same sentinel is silent.
+    assert judged(data=whole.subset(sure), threats=[threat]).threats[0].escalated == ""
+
+
 @pytest.mark.parametrize("model", [Drawing, Counting])
 def test_a_model_that_does_not_answer_twice_alike_meets_autoattack(model: type[nn.Module]) -> None:
     (threat,) = judged(model(), data=few().subset(10), threats=THREATS[:1]).threats

@@ -129,7 +129,8 @@ def _kept_by_sorting(origin: Tensor, radius: Radius, bounds: Bounds) -> Callable
     # Positive where a pixel begins to count, negative where it is cut.
     turn = origin.new_ones(2 * origin.shape[1:].numel())
     turn[len(turn) // 2 :] = -1
-    rounded = origin.new_tensor([-1, 1], dtype=torch.float64).mul_(1 + torch.finfo(origin.dtype).eps)
+    # A look at the first 1 and the first -1: numbers of the host's own would have to be sent to a device.
+    rounded = turn[:: len(turn) // 2] * (1 + torch.finfo(origin.dtype).eps)
 
     def kept(images: Tensor) -> tuple[Tensor, Tensor]:
         # The sizes below which each pixel begins to count, and counts no more: what it lies beyond the bounds.
@@ -138,7 +139,7 @@ def _kept_by_sorting(origin: Tensor, radius: Radius, bounds: Bounds) -> Callable
         torch.clamp(torch.sub(images, origin, out=change), least, most, out=beyond)
         torch.sub(change, beyond, out=beyond)
         amount, reached = _by_sorting(marks.abs().flatten(1), turn, limit)
-        lower, upper = torch.mul(amount, rounded, out=amount.new_empty(len(amount), 2, dtype=images.dtype)).unbind(1)
+        upper, lower = torch.mul(amount, rounded, out=amount.new_empty(len(amount), 2, dtype=images.dtype)).unbind(1)
         cut = change.clamp(per_example(lower, images), per_example(upper, images))
         return (reached <= limit).flatten(), change - cut
 
