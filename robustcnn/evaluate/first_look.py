@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from statistics import median_low
 from threading import Thread
 from typing import ClassVar
 
@@ -39,7 +40,7 @@ def first_look(model: nn.Module, image: Tensor, *, again: bool = True) -> float:
     start = time.perf_counter()
     _in_time(model, image)
     seconds = time.perf_counter() - start
-    if again and image.device.type == "cpu" and CALLS * seconds < PATIENCE / CALLS:
+    if again and image.device.type == "cpu" and seconds < PATIENCE / CALLS:
         _refuse_growth(model, image)
     return seconds
 
@@ -71,13 +72,18 @@ def _in_time(model: nn.Module, image: Tensor) -> None:
 
 
 def _refuse_growth(model: nn.Module, image: Tensor) -> None:
-    """Each call keeps more: that is told of before the machine's memory is used up."""
-    held = []
+    """Most calls keep more: that is told of before the machine's memory is used up.
+
+    Most, not each: whatever else the process gives back meanwhile would hide what one call keeps.
+    """
+    held, start = [], time.perf_counter()
     with torch.no_grad(), torch.random.fork_rng(devices=[]), evaluating(model):
         for _ in range(CALLS):
             model(image.clone())
             held.append((_resident(), _handed_out()))
-    kept = max(min(after - before for before, after in pairwise(each)) for each in zip(*held[1:], strict=True))
+            if time.perf_counter() - start > PATIENCE / CALLS:
+                return
+    kept = max(median_low(after - before for before, after in pairwise(each)) for each in zip(*held[1:], strict=True))
     if kept > KEPT:
         raise ValueError(
             f"the model keeps {kept >> 20} MB more with every image that it is shown, and would be asked many thousand "

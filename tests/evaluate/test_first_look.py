@@ -86,6 +86,31 @@ def test_memory_that_lies_about_hides_no_growth(tiny: ResidentDataset) -> None:
         first_look(Doing(lambda: held.append(torch.ones(6 << 20))), torch.zeros(1, 1, 12, 12))
 
 
+def test_memory_given_back_meanwhile_hides_no_growth() -> None:
+    # A collection of garbage between two calls: the process shrinks there, whatever that call keeps.
+    held, garbage = list[Tensor](), [torch.ones(25 << 20)]
+
+    def act() -> None:
+        held.append(torch.ones(6 << 20))
+        if len(held) == 5:
+            garbage.clear()
+
+    with pytest.raises(ValueError, match=r"the model keeps 2\d MB more with every image"):
+        first_look(Doing(act), torch.zeros(1, 1, 12, 12))
+
+
+def test_a_model_that_keeps_something_now_and_then_is_taken() -> None:
+    held, calls = list[Tensor](), list[int]()
+
+    def act() -> None:
+        calls.append(1)
+        if len(calls) in (4, 6):
+            held.append(torch.ones(6 << 20))
+
+    first_look(Doing(act), torch.zeros(1, 1, 12, 12))
+    assert len(held) == 2
+
+
 def test_who_pays_by_the_query_is_asked_once_and_random_numbers_are_left_alone() -> None:
     image, model = torch.zeros(1, 1, 12, 12), Doing(lambda: torch.rand(1))
     first_look(model, image, again=False)
