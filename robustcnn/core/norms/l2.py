@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.batched import column, dot, draw, dual_length, length_of, per_example, size_and_room
+from robustcnn.core.norms.batched import column, draw, dual_length, length_of, per_example
 from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import along
 from robustcnn.core.norms.saddles import Saddles
@@ -87,35 +87,33 @@ _MULTIPLIERS = 8
 
 def _searched_share(images: Tensor, *, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
     """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than the goal."""
-    size, reach = size_and_room(images - origin, images, origin, bounds)
-    length = dot(reach, reach).sqrt_()
-    inside = length <= radius
-    # As far as this share of what is reached for t = 1: no t that is greater stays inside.
-    start = (goal / length.clamp_min_(torch.finfo(size.dtype).tiny)).clamp_max_(1)
+    change, reach = images - origin, images.clamp(*bounds).sub_(origin)
+    inside = length_of(reach, 2) <= radius
+    aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
+    root = _by_search(change.flatten(1).square_(), reach.flatten(1).square_(), aim).sqrt_()
     # Inside already: every bit stays.
-    return _by_search(size, reach, goal, start).masked_fill_(inside, 1)
+    return per_example(root, images).masked_fill_(inside, 1)
 
 
-def _by_search(size: Tensor, room: Tensor, goal: Radius, start: Tensor) -> Tensor:
-    """The t with |min(t * size, room)| = goal by Newton's method on t^2, from above the root.
+def _by_search(squares: Tensor, room: Tensor, aim: Radius) -> Tensor:
+    """The p (N, 1) in [0, 1] for which each row of min(p * squares, room) adds up to the aim, by Newton's method.
 
-    The sum of squares is concave and piecewise linear in t^2: every tangent meets the goal at or before the root, so
-    that from the second value on t only grows, never passes the root, and ends on it once no pixel gets stuck any more.
+    The sum is concave and piecewise linear: from what p would be if no pixel got stuck it only grows, never passes the
+    root, and ends on it once no pixel gets stuck any more. A row that has ended stays as it is, whatever others need.
     """
-    precision = torch.finfo(size.dtype)
-    least = goal / dot(size, size).sqrt_().clamp_min_(precision.tiny)
-    share = start
-    for number in range(_ROUNDS):
-        moved = share * size
-        kept = moved.minimum(room)
-        # Only what is not stuck gains when t grows.
-        free = moved.mul_((room - moved).sign_().clamp_min_(0))
-        missing = goal * goal - dot(kept, kept)
-        found = share * (1 + missing / dot(free, free).clamp_min_(precision.tiny)).clamp_min_(0).sqrt_()
-        found = found.maximum(share if number else least).clamp_max_(1)
-        if number and bool((found <= share * (1 + 2 * precision.eps)).all()):
+    precision = torch.finfo(squares.dtype)
+    share = (aim / squares.sum(1, keepdim=True).clamp_min_(precision.tiny)).clamp_max_(1)
+    moved, kept = torch.empty_like(squares), torch.empty_like(squares)
+    for _ in range(_ROUNDS):
+        torch.minimum(torch.mul(squares, share, out=moved), room, out=kept)
+        missing = aim - kept.sum(1, keepdim=True)
+        # Only what is not stuck gains when p grows. (Numbers at once: of true and false torch's sums take far longer.)
+        free = torch.lt(moved, room, out=kept).mul_(moved).sum(1, keepdim=True)
+        found = share.addcmul(share, missing / free.clamp_min_(precision.tiny)).clamp_max_(1)
+        grows = found > share * (1 + 4 * precision.eps)
+        if not bool(grows.any()):
             break
-        share = found
+        share = torch.where(grows, found, share)
     return share
 
 
