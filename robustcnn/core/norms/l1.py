@@ -20,6 +20,7 @@ from robustcnn.core.norms.batched import (
     sum_of,
 )
 from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
+from robustcnn.core.norms.ordered import kth_largest
 from robustcnn.core.norms.plane import greedy
 from robustcnn.core.norms.saddles import Saddles
 from robustcnn.core.norms.sorted_root import SEARCHED
@@ -57,13 +58,12 @@ class L1(Norm):
         flat = gradient.flatten(1)
         size = flat.abs()
         pixels = size.shape[1]
+        counts: Tensor | int
         if isinstance(share, Tensor):
             counts = (share * pixels).round().long().clamp_(1, pixels) if share.is_floating_point() else share
-            # A CPU tells for nothing how few are wanted, and finds few much sooner than it sorts all.
-            most = int(counts.max()) if size.device.type in SEARCHED else pixels
-            least = size.topk(most, dim=1).values.gather(1, counts[:, None] - 1)
         else:
-            least = size.topk(min(max(round(share * pixels), 1), pixels), dim=1).values[:, -1:]
+            counts = min(max(round(share * pixels), 1), pixels)
+        least = kth_largest(size, counts)
         chosen = size >= least.clamp_min_(torch.finfo(size.dtype).smallest_normal)
         return flat.sign().mul_(chosen).div_(chosen.sum(1, keepdim=True).clamp_min_(1)).reshape(gradient.shape)
 

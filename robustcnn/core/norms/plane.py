@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robustcnn.core.norms.norm import Bounds, Norm
+from robustcnn.core.norms.ordered import falling
 from robustcnn.core.norms.sorted_root import SEARCHED, sorted_root
 
 MOST_STEPS: Final = 64
@@ -54,7 +55,7 @@ def along(speed: Tensor, weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
 
 def greedy(weight: Tensor, room: Tensor, need: Tensor) -> Tensor:
     """Pixels go to their bound one after the other, the heaviest first: a fractional knapsack."""
-    heaviest, order = weight.sort(1, descending=True)
+    heaviest, order = falling(weight)
     gain = heaviest * room.gather(1, order)
     before = gain.cumsum(1) - gain
     wanted = ((need[:, None] - before) / heaviest.clamp_min(torch.finfo(weight.dtype).tiny)).clamp_min(0)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from kernels import Counting
 from torch import Tensor
 
 from robustcnn.core.norms import NORMS, NormName, sorted_root
@@ -43,6 +44,27 @@ def test_searching_and_sorting_agree(norm: str, radius: float, kind: str, dtype:
     kinds.clear()
     torch.testing.assert_close(NORMS[norm].project(images, origin, radius, BOUNDS), searched, rtol=0, atol=1e-6)
     assert (NORMS[norm].length((searched - origin).double()) <= radius * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("kind", ["grey", "black and white", "decades"])
+@pytest.mark.parametrize(("norm", "radius"), [("l2", 2.0), ("l1", 12.0)])
+def test_an_example_gets_the_same_bits_in_any_company(norm: str, radius: float, kind: str) -> None:
+    images, origin = scene(kind, torch.float32)
+    together = NORMS[norm].project(images, origin, radius, BOUNDS)
+    alone = [NORMS[norm].project(*each, radius, BOUNDS) for each in zip(images.split(1), origin.split(1), strict=True)]
+    assert torch.equal(together, torch.cat(alone))
+
+
+@pytest.mark.parametrize(("norm", "radius", "most"), [("l2", 2.0, 6), ("l1", 12.0, 12)])
+def test_searching_takes_few_rounds(norm: str, radius: float, most: int) -> None:
+    # Black and white pixels that are a step away, most of which the bounds cut: where l1 once took 22 rounds.
+    origin = torch.rand(64, 3, 32, 32, generator=seeded(0))
+    change = torch.randn(origin.shape, generator=seeded(1)) / 50
+    step = NORMS[norm].steepest(torch.randn(origin.shape, generator=seeded(2)), 0.01)
+    images = NORMS[norm].project(origin + change, origin, radius, BOUNDS) + radius * step
+    with Counting() as counting:
+        NORMS[norm].project(images, origin, radius, BOUNDS)
+    assert 2 <= counting.kernels[{"l2": "lt", "l1": "eq"}[norm]] <= most
 
 
 @pytest.mark.parametrize("norm", list(NORMS))
