@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from robustcnn.core.fused import fusing
 from robustcnn.core.losses import LossName, attack_loss, is_right, loss_and_slope
 from robustcnn.core.runtime import evaluating, frozen_weights, seeded
 from robustcnn.core.threat import PerExample, ThreatModel
@@ -58,8 +59,15 @@ class Guarded(ABC):
     ) -> Tensor:
         check_batch(images, labels, threat)
         model = plain_view(model)
-        # Tensors made under inference_mode can never be differentiated, not even after it.
-        with torch.inference_mode(False), torch.no_grad(), evaluating(model), frozen_weights(model):
+        with (
+            # Tensors made under inference_mode can never be differentiated, not even after it.
+            torch.inference_mode(False),
+            torch.no_grad(),
+            evaluating(model),
+            frozen_weights(model),
+            # With the model compiled, the attack's own arithmetic is worth compiling too.
+            fusing(model.compiled),
+        ):
             images, labels = outside_inference(images), outside_inference(labels)
             if not len(images) or threat.is_nothing:
                 return images.clone()

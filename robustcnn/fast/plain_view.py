@@ -17,6 +17,8 @@ NAMED = ("logits", "out", "output", "scores")
 class View(nn.Module):
     """A way of ours to look at a model; `chunk` is how many images are best looked at together."""
 
+    compiled = False
+
     def __init__(self, *, chunk: int | None = None) -> None:
         super().__init__()
         self.chunk = chunk

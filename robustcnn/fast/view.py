@@ -48,7 +48,7 @@ class FastView(View):
         self.search, self.showing = search, showing
         # Not a part of the view: its weights and modes are its owner's.
         self._origin = None if origin is None else (PlainView(origin),)
-        self._left = False
+        self._left, self.compiled = False, compiled
         self.look = Compiled(search) if compiled else search
 
     def forward(self, images: Tensor) -> Tensor:

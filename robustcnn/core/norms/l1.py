@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from robustcnn.core.fused import fused
 from robustcnn.core.norms.batched import (
     column,
     draw,
@@ -40,19 +40,16 @@ class L1(Norm):
 
     def projector(self, origin: Tensor, radius: Radius, bounds: Bounds) -> Projector:
         """Every change shrinks by the one amount that puts the sum of changes, cut by the bounds, on the sphere."""
-        kept: Callable[[Tensor], tuple[Tensor, Tensor]]
         if origin.device.type in SEARCHED:
-            kept = partial(_kept_by_search, origin=origin, radius=radius, bounds=bounds)
-        else:
-            kept = _kept_by_sorting(origin, radius, bounds)
-
-        def project(images: Tensor) -> Tensor:
-            inside, change = kept(images)
-            # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
-            nearest = torch.nextafter(change.add_(origin), origin)
-            return pick(inside, images, nearest).clamp_(*bounds)
-
-        return project
+            return partial(_nearest_by_search, origin=origin, radius=radius, bounds=bounds)
+        least, most = (bound - origin for bound in bounds)
+        limit = radius.flatten(1) if isinstance(radius, Tensor) else radius
+        # Positive where a pixel begins to count, negative where it is cut.
+        turn = origin.new_ones(2 * origin.shape[1:].numel())
+        turn[len(turn) // 2 :] = -1
+        # A look at the first 1 and the first -1: numbers of the host's own would have to be sent to a device.
+        rounded = turn[:: len(turn) // 2] * (1 + torch.finfo(origin.dtype).eps)
+        return lambda images: _nearest_by_order(images, origin, least, most, turn, rounded, limit, *bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:
         flat = gradient.flatten(1)
@@ -111,38 +108,43 @@ _HALVINGS = 16
 """Of the search for the closest bound; every m gives a true one."""
 
 
-def _kept_by_search(images: Tensor, *, origin: Tensor, radius: Radius, bounds: Bounds) -> tuple[Tensor, Tensor]:
-    """Who is inside already (N,), and what is left of the others' changes."""
+def _nearest_by_search(images: Tensor, *, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
+    """Sizes shrink, then signs come back; who is inside already stays."""
     change, precision = images - origin, torch.finfo(images.dtype)
     size, room = size_and_room(change, images, origin, bounds)
     kept = _soft(size, room, _by_search(size, room, radius))
     goal = radius * (1 - 2 * precision.eps)
     kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))
-    return (sum_of(room) <= radius).flatten(), kept.copysign_(change)
+    return _put_back((sum_of(room) <= radius).flatten(), kept.copysign_(change), images, origin).clamp_(*bounds)
 
 
-def _kept_by_sorting(origin: Tensor, radius: Radius, bounds: Bounds) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    """The same from the order in which pixels vanish and get cut; what the bounds cut is left to them."""
-    least, most = (bound - origin for bound in bounds)
-    limit = radius.flatten(1) if isinstance(radius, Tensor) else radius
-    # Positive where a pixel begins to count, negative where it is cut.
-    turn = origin.new_ones(2 * origin.shape[1:].numel())
-    turn[len(turn) // 2 :] = -1
-    # A look at the first 1 and the first -1: numbers of the host's own would have to be sent to a device.
-    rounded = turn[:: len(turn) // 2] * (1 + torch.finfo(origin.dtype).eps)
+@fused
+def _nearest_by_order(
+    images: Tensor,
+    origin: Tensor,
+    least: Tensor,
+    most: Tensor,
+    turn: Tensor,
+    rounded: Tensor,
+    limit: Radius,
+    low: float,
+    high: float,
+) -> Tensor:
+    """The same by the order in which pixels vanish and get cut; what the bounds cut is left to them."""
+    # The sizes below which each pixel begins to count, and counts no more: what it lies beyond the bounds.
+    marks = images.new_empty(len(images), 2, images.shape[1:].numel())
+    change, beyond = (part.view_as(images) for part in marks.unbind(1))
+    torch.clamp(torch.sub(images, origin, out=change), least, most, out=beyond)
+    torch.sub(change, beyond, out=beyond)
+    amount, reached = _by_sorting(marks.abs().flatten(1), turn, limit)
+    upper, lower = torch.mul(amount, rounded, out=amount.new_empty(len(amount), 2, dtype=images.dtype)).unbind(1)
+    cut = change.clamp(per_example(lower, images), per_example(upper, images))
+    return _put_back((reached <= limit).flatten(), change - cut, images, origin).clamp_(low, high)
 
-    def kept(images: Tensor) -> tuple[Tensor, Tensor]:
-        # The sizes below which each pixel begins to count, and counts no more: what it lies beyond the bounds.
-        marks = images.new_empty(len(images), 2, images.shape[1:].numel())
-        change, beyond = (part.view_as(images) for part in marks.unbind(1))
-        torch.clamp(torch.sub(images, origin, out=change), least, most, out=beyond)
-        torch.sub(change, beyond, out=beyond)
-        amount, reached = _by_sorting(marks.abs().flatten(1), turn, limit)
-        upper, lower = torch.mul(amount, rounded, out=amount.new_empty(len(amount), 2, dtype=images.dtype)).unbind(1)
-        cut = change.clamp(per_example(lower, images), per_example(upper, images))
-        return (reached <= limit).flatten(), change - cut
 
-    return kept
+def _put_back(inside: Tensor, change: Tensor, images: Tensor, origin: Tensor) -> Tensor:
+    # Rounding each pixel towards the origin keeps thousands of them from adding up to more than eps.
+    return pick(inside, images, torch.nextafter(change.add_(origin), origin))
 
 
 def _soft(size: Tensor, room: Tensor, shrinkage: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from robustcnn.core.fused import fused
 from robustcnn.core.norms.batched import column, draw, dual_length, length_of, per_example
 from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
 from robustcnn.core.norms.plane import along
@@ -33,16 +33,14 @@ class L2(Norm):
         goal = rounded_down(radius, origin, bounds)
         if not isinstance(goal, Tensor) and math.isinf(goal):
             return lambda images: images.clamp(*bounds)
-        share: Callable[[Tensor], Tensor]
         if origin.device.type in SEARCHED:
-            share = partial(_searched_share, origin=origin, radius=radius, goal=goal, bounds=bounds)
-        else:
-            share = _sorted_share(origin, goal, bounds)
-        # lerp, because origin + 1 * (images - origin) is not quite images.
-        return lambda images: torch.lerp(origin, images, share(images)).clamp_(*bounds)
+            return partial(_nearest_by_search, origin=origin, radius=radius, goal=goal, bounds=bounds)
+        least, most = (bound - origin for bound in bounds)
+        aim, one = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal, origin.new_ones(())
+        return lambda images: _nearest_by_order(images, origin, least, most, aim, one, *bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
-        return gradient / dual_length(gradient, 2).clamp_min_(torch.finfo(gradient.dtype).tiny)
+        return _unit(gradient)
 
     def shrink(self, change: Tensor, length: Radius) -> Tensor:
         return change * (length / length_of(change, 2).clamp_min(torch.finfo(change.dtype).tiny)).clamp_max(1)
@@ -85,14 +83,20 @@ _MULTIPLIERS = 8
 """Rounds of the search for the one that gives the closest bound; every one gives a true one."""
 
 
-def _searched_share(images: Tensor, *, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
-    """The greatest t in [0, 1] for which clip(origin + t (images - origin)) is no farther than the goal."""
+@fused
+def _unit(gradient: Tensor) -> Tensor:
+    return gradient / dual_length(gradient, 2).clamp_min_(torch.finfo(gradient.dtype).tiny)
+
+
+def _nearest_by_search(images: Tensor, *, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
+    """clip(origin + t (images - origin)) for the greatest t in [0, 1] that is no farther than the goal."""
     change, reach = images - origin, images.clamp(*bounds).sub_(origin)
     inside = length_of(reach, 2) <= radius
     aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
     root = _by_search(change.flatten(1).square_(), reach.flatten(1).square_(), aim).sqrt_()
-    # Inside already: every bit stays.
-    return per_example(root, images).masked_fill_(inside, 1)
+    # Inside already: every bit stays. (lerp, because origin + 1 * (images - origin) is not quite images.)
+    share = per_example(root, images).masked_fill_(inside, 1)
+    return torch.lerp(origin, images, share).clamp_(*bounds)
 
 
 def _by_search(squares: Tensor, room: Tensor, aim: Radius) -> Tensor:
@@ -117,24 +121,22 @@ def _by_search(squares: Tensor, room: Tensor, aim: Radius) -> Tensor:
     return share
 
 
-def _sorted_share(origin: Tensor, goal: Radius, bounds: Bounds) -> Callable[[Tensor], Tensor]:
-    """The same root from the order in which pixels get stuck."""
-    least, most = (bound - origin for bound in bounds)
-    aim, one = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal, origin.new_ones(())
-
-    def share(images: Tensor) -> Tensor:
-        # Squares of what is reached for t = 1, and of what would be without bounds.
-        squares = images.new_empty(2, len(images), images.shape[1:].numel())
-        reach, change = (part.view_as(images) for part in squares)
-        torch.clamp(torch.sub(images, origin, out=change), least, most, out=reach)
-        squares.square_()
-        # Where each pixel gets stuck, in units of t^2. What does not move makes this no number, and comes first.
-        stuck, rate = running_sums(squares[0] / squares[1], squares)
-        # More than all, or no number, where the goal is not reached.
-        root = greatest_share(stuck, rate, stuck[:, -1:] - aim).fmin(one)
-        return per_example(torch.sqrt(root, out=images.new_empty(root.shape)), images)
-
-    return share
+@fused
+def _nearest_by_order(
+    images: Tensor, origin: Tensor, least: Tensor, most: Tensor, aim: Radius, one: Tensor, low: float, high: float
+) -> Tensor:
+    """The same by the order in which pixels get stuck, without rounds or waiting."""
+    # Squares of what is reached for t = 1, and of what would be without bounds.
+    squares = images.new_empty(2, len(images), images.shape[1:].numel())
+    reach, change = (part.view_as(images) for part in squares)
+    torch.clamp(torch.sub(images, origin, out=change), least, most, out=reach)
+    squares.square_()
+    # Where each pixel gets stuck, in units of t^2. What does not move makes this no number, and comes first.
+    stuck, rate = running_sums(squares[0] / squares[1], squares)
+    # More than all, or no number, where the goal is not reached.
+    root = greatest_share(stuck, rate, stuck[:, -1:] - aim).fmin(one)
+    share = torch.sqrt(root, out=images.new_empty(root.shape))
+    return torch.lerp(origin, images, per_example(share, images)).clamp_(low, high)
 
 
 def rounded_down(radius: Radius, images: Tensor, bounds: Bounds) -> Radius:

@@ -9,6 +9,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from robustcnn.core.fused import fused
 from robustcnn.core.norms.batched import signs
 from robustcnn.core.norms.norm import Radius
 
@@ -63,34 +64,15 @@ class Saddles:
 
     def change(self, images: Tensor, current: Tensor, radius: Radius, side: int, generator: torch.Generator) -> Tensor:
         """The mass of one window, and what is left of eps, goes into a saddle in another window."""
-        delta, channels = (current - images).flatten(2), images.shape[1]
-        radius = radius.view(-1, 1, 1) if isinstance(radius, Tensor) else radius
         tools = self.tools(side, images)
         corners, kinds = self.choices(images, tools, generator)
-        places = (corners[:, :, None] + tools.window)[:, :, None].expand(-1, -1, channels, -1)
-        target, source = places.unbind(1)
-        # Of both windows; what lies in both counts once.
-        parts = delta.new_empty(2, *target.shape)
-        torch.gather(delta, 2, target, out=parts[0])
-        rest = delta.scatter(2, target, 0)
-        torch.gather(rest, 2, source, out=parts[1])
-        lengths = self._size(parts, (3,))
-        # What rounding has put outside the ball comes back in here.
-        spare = radius**self.order - self._size(delta, (1, 2)) ** self.order
-        mass = (lengths**self.order).sum(0).add_(spare, alpha=1 / channels).clamp_min_(0)
-        painted = (parts[0] / (lengths[0] + TINY)).add_(tools.saddles[kinds])
-        amount = mass.sqrt_() if self.order == 2 else mass.mul_(channels)
-        painted = painted.mul_(amount / self._size(painted, (2,)).add_(TINY))
-        # All mass is where it was, or in the target: in l2 the change is as long as eps again.
-        return rest.scatter_(2, source, 0).scatter_(2, target, painted).view_as(images).add_(images)
+        return _moved(images, current, radius, corners, kinds, tools.saddles, tools.window, self.order)
 
     def choices(self, images: Tensor, tools: Tools, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The first pixels of the target and of the source (N, 2), and the kind of each channel's saddle (N, C)."""
         shape = len(images), len(tools.extents)
         drawn = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float64)
-        whole = (drawn.to(images.device) * tools.extents).long()
-        tops, lefts, lying, colours = whole[:, :2], whole[:, 2:4], whole[:, 4:5], whole[:, 5:]
-        return torch.add(lefts, tops, alpha=images.shape[3]), torch.add(colours, lying, alpha=2)
+        return _chosen(drawn.to(images.device), tools.extents, images.shape[3])
 
     def tools(self, side: int, like: Tensor) -> Tools:
         """What windows of this side are changed with."""
@@ -131,13 +113,51 @@ class Saddles:
     def _length(self, delta: Tensor) -> Tensor:
         return self._mass(delta, tuple(range(delta.ndim))) ** (1 / self.order)
 
-    def _size(self, delta: Tensor, dims: tuple[int, ...]) -> Tensor:
-        """The norm over these dimensions."""
-        size: Tensor = torch.linalg.vector_norm(delta, self.order, dim=dims, keepdim=True)
-        return size
-
     def _unit(self, delta: Tensor) -> Tensor:
         return delta / (self._mass(delta, (1, 2, 3)) ** (1 / self.order) + TINY)
+
+
+@fused
+def _chosen(drawn: Tensor, extents: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    whole = (drawn * extents).long()
+    tops, lefts, lying, colours = whole[:, :2], whole[:, 2:4], whole[:, 4:5], whole[:, 5:]
+    return torch.add(lefts, tops, alpha=width), torch.add(colours, lying, alpha=2)
+
+
+@fused
+def _moved(
+    images: Tensor,
+    current: Tensor,
+    radius: Radius,
+    corners: Tensor,
+    kinds: Tensor,
+    saddles: Tensor,
+    window: Tensor,
+    order: int,
+) -> Tensor:
+    """The images with the mass of their windows at the second corner in a saddle at the first."""
+    delta, channels = (current - images).flatten(2), images.shape[1]
+    radius = radius.view(-1, 1, 1) if isinstance(radius, Tensor) else radius
+    places = (corners[:, :, None] + window)[:, :, None].expand(-1, -1, channels, -1)
+    target, source = places.unbind(1)
+    # Of both windows; what lies in both counts once.
+    rest = delta.scatter(2, target, 0)
+    parts = torch.stack([delta.gather(2, target), rest.gather(2, source)])
+    lengths = _size(parts, (3,), order)
+    # What rounding has put outside the ball comes back in here.
+    spare = radius**order - _size(delta, (1, 2), order) ** order
+    mass = (lengths**order).sum(0).add_(spare, alpha=1 / channels).clamp_min_(0)
+    painted = (parts[0] / (lengths[0] + TINY)).add_(saddles[kinds])
+    amount = mass.sqrt_() if order == 2 else mass.mul_(channels)
+    painted = painted.mul_(amount / _size(painted, (2,), order).add_(TINY))
+    # All mass is where it was, or in the target: in l2 the change is as long as eps again.
+    return rest.scatter_(2, source, 0).scatter_(2, target, painted).view_as(images).add_(images)
+
+
+def _size(delta: Tensor, dims: tuple[int, ...], order: int) -> Tensor:
+    """The norm over these dimensions."""
+    size: Tensor = torch.linalg.vector_norm(delta, order, dim=dims, keepdim=True)
+    return size
 
 
 @lru_cache(maxsize=128)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustcnn.attacks.gradient import PGD
+from robustcnn.core.fused import fusing
 from robustcnn.core.losses import cross_entropy
 from robustcnn.core.runtime import autocast, evaluating, frozen_weights
 from robustcnn.core.threat import ThreatModel
@@ -96,7 +97,8 @@ class Crafting:
         """Adversarial images, from the weights as they are now."""
         view = self.live_view.view()
         if self.live_view.is_fast:
-            return self.objective.craft(view, images, labels, threat, generator)
+            with fusing(self.stage.views.compiled):
+                return self.objective.craft(view, images, labels, threat, generator)
         with evaluating(view), frozen_weights(view), autocast(images.device, self.stage.precision):
             return self.objective.craft(view, images, labels, threat, generator)
 
