@@ -25,7 +25,7 @@ from robustcnn.attacks.curve import breaking_eps
 from robustcnn.attacks.gradient import PGD
 from robustcnn.core.runtime import Precision, seeded, usable
 
-LIMITS = {BNCNN: {"fp32": 0.75, "bf16": 0.75}, RESNET18: {"fp32": 0.8, "bf16": 0.75}, LENET5: {"fp32": 0.5}}
+LIMITS = {BNCNN: {"fp32": 0.75, "bf16": 0.75}, RESNET18: {"fp32": 0.8, "bf16": 0.75}, LENET5: {"fp32": 0.6}}
 
 
 def ours(attack: Attack, task: Task, precision: Precision) -> Tensor:
@@ -104,15 +104,17 @@ def curve(folder: Path) -> None:
     }
     seconds = compare(ways, 3)
     ratio = seconds["eight"] / seconds["one"]
-    print(f"\nA curve of eight radii costs {ratio:.2f} times one attack at the largest (aim: < 3).", flush=True)
+    print(f"\nA curve of eight radii costs {ratio:.2f} times one attack at the largest (aim: <= 1.4).", flush=True)
 
 
 def memory(script: str) -> None:
     """Each way in a process of its own, as a process only tells the most it ever needed."""
     grown = {}
-    for way in ("nothing", "textbook", "ours"):
+    # The first one trains the network where there is none yet.
+    for way in ("nothing", "nothing", "textbook", "ours"):
         command = [sys.executable, script, "--alone", way]
-        grown[way] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        grown[way] = int(said.splitlines()[-1])
     used = {way: (grown[way] - grown["nothing"]) / 1024 for way in ("textbook", "ours")}
     row = ", ".join(f"{way} {most:.0f} MiB" for way, most in used.items())
     print(f"Memory for PGD on bncnn: {row}, ratio {used['ours'] / used['textbook']:.2f} (aim: <= 1.1).\n", flush=True)
