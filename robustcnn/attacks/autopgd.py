@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.autopgd_rules import DenseRun, SparseRun
 from robustcnn.attacks.base import Guarded, Slope, climbed, input_gradient
 from robustcnn.attacks.search_state import SearchState
+from robustcnn.attacks.side_by_side import copies, folded, joined, side_by_side, widened
 from robustcnn.attacks.targets import runner_up
 from robustcnn.core.losses import LossName
 from robustcnn.core.snapshots import due, frame
@@ -69,10 +70,11 @@ class APGD(Guarded):
         with frame("restarts", lambda: {"number": number, **state.kept}) as before:
             if before:
                 state.take_up(before)
-            for number in range(before["number"] if before else 0, len(aims)):
-                if not len(state):
-                    break
-                self._restart(state, aims[number], threat, generator)
+                number = before["number"]
+            while number < len(aims) and len(state):
+                count = side_by_side(model, state.images, len(aims) - number) if self.stop else 1
+                self._restarts(state, aims[number : number + count], threat, generator)
+                number += count
         return state.best_found
 
     def _aims(self, logits: Tensor, labels: Tensor) -> Iterator[Tensor | None]:
@@ -81,6 +83,21 @@ class APGD(Guarded):
             yield from [None] * self.restarts
         for rank in range(1, min(self.targets, logits.shape[1] - 1) + 1):
             yield from [runner_up(logits, labels, rank)] * self.restarts
+
+    def _restarts(
+        self, state: SearchState, aims: list[Tensor | None], threat: ThreatModel, generator: torch.Generator
+    ) -> None:
+        """One, or several side by side."""
+        count = len(aims)
+        if count == 1:
+            self._restart(state, aims[0], threat, generator)
+            return
+        wide = widened(state, count)
+        with frame("side by side", lambda: wide.kept) as before:
+            if before:
+                wide.take_up(before)
+            self._restart(wide, joined(aims, state.rows), threat.of(copies(state.rows, count)), generator)
+        folded(state, wide, count)
 
     def _restart(
         self, state: SearchState, aims: Tensor | None, threat: ThreatModel, generator: torch.Generator

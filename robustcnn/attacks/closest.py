@@ -80,9 +80,11 @@ class Closest:
         self._claimed, self._claimed_distance = self._best, self._distance
 
     def absorb(self, part: Closest, chosen: Tensor) -> None:
-        """Keep what a search over the examples `chosen` (indices) found nearer."""
-        best, distance = self.best.clone(), self._distance.clone()
-        best[chosen], distance[chosen] = part.best, part._distance
+        """Keep what a search over copies of the examples `chosen` (indices), one or several of each, found nearer."""
+        best, distance, found = self.best.clone(), self._distance.clone(), part.best
+        nearest = part._distance.view(-1, len(chosen)).argmin(0) * len(chosen)
+        rows = nearest + torch.arange(len(chosen), device=chosen.device)
+        best[chosen], distance[chosen] = found[rows], part._distance[rows]
         self._keep(best, distance, self._nearer(distance))
 
     def standing(self, radius: Tensor | None = None) -> Tensor:

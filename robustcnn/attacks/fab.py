@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from robustcnn.attacks.base import Guarded
 from robustcnn.attacks.closest import Closest
 from robustcnn.attacks.linearise import Plane, check_differentiable, nearest, rivals, towards
+from robustcnn.attacks.side_by_side import copies, joined, side_by_side
 from robustcnn.core.norms.batched import per_example
 from robustcnn.core.progress import Progress, tell
 from robustcnn.core.snapshots import due, frame
@@ -64,17 +65,19 @@ class FAB(Guarded):
         with frame("targets", lambda: {"number": number, **closest.kept}) as before:
             if before:
                 closest.take_up(before)
-            for number in range(before["number"] if before else 0, self.restarts * len(aims)):
-                restart, target = number // len(aims), aims[number % len(aims)]
-                standing = closest.standing(enough)
+                number = before["number"]
+            while number < self.restarts * len(aims):
+                restart, first = divmod(number, len(aims))
+                standing, count = closest.standing(enough), 1
                 tell(partial(_progress, len(labels), len(standing), number / (self.restarts * len(aims))))
-                if not len(standing):
-                    # Of this restart; a search without `stop` may find more from another start.
-                    continue
-                start = images if restart == 0 else self._random_start(closest, generator)
-                part = closest.subset(standing)
-                self._run(part, start[standing], None if target is None else target[standing])
-                closest.absorb(part, standing)
+                # Of this restart; a search without `stop` may find more from another start.
+                if len(standing):
+                    start = images if restart == 0 else self._random_start(closest, generator)
+                    count = side_by_side(model, standing, len(aims) - first)
+                    part = closest.subset(copies(standing, count))
+                    self._run(part, copies(start[standing], count), joined(aims[first : first + count], standing))
+                    closest.absorb(part, standing)
+                number += count
         closest.refine(self.final_steps)
         return closest.best
 

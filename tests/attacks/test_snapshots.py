@@ -84,6 +84,24 @@ def test_a_search_that_dies_wherever_it_was_written_ends_at_the_same_bytes(
 ) -> None:
     if norm == "l1" and isinstance(attack, Square):
         pytest.skip("Square knows no l1")
+    dies_anywhere(attack, norm, victim, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("attack", [APGD(steps=10, restarts=2), FAB(steps=5, targets=3, stop=True)], ids=repr)
+def test_searches_side_by_side_do_too(
+    attack: Attack, victim: tuple[nn.Module, Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("robustcnn.attacks.side_by_side.HOSTS", set[str]())
+    dies_anywhere(attack, "linf", victim, tmp_path, monkeypatch)
+
+
+def dies_anywhere(
+    attack: Attack,
+    norm: NormName,
+    victim: tuple[nn.Module, Tensor, Tensor],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     whole, looks = search(attack, victim, norm, None), [0]
     stop = [10**9]
 

@@ -76,7 +76,13 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     for module in ("core.waiting", "attacks.search_state", "attacks.carlini"):
         monkeypatch.setattr(f"robustcnn.{module}.wait_for", wait_for)
     monkeypatch.setattr(waiting, "HOSTS", set[str]())
-    for module in ("attacks.search_state", "attacks.closest", "attacks.cycles", "attacks.deepfool"):
+    for module in (
+        "attacks.search_state",
+        "attacks.closest",
+        "attacks.cycles",
+        "attacks.deepfool",
+        "attacks.side_by_side",
+    ):
         monkeypatch.setattr(f"robustcnn.{module}.HOSTS", set[str]())
     kinds = set(sorted_root.SEARCHED)
     sorted_root.SEARCHED.clear()
