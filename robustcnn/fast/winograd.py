@@ -22,8 +22,11 @@ POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 """Where polynomials are evaluated, besides infinity: small numbers, for small errors."""
 TILES = 128
 """Tiles that are worked on together."""
-SAVING, TURNING, WORTH = 3.0, 40.0, 1.1
-"""By what the products alone are quicker, what turning costs in channels, and from which gain on it is worth it."""
+WORTH = 1.1
+"""The gain from which on it is worth it."""
+MEASURED = {"AVX512": (1.9, 140.0), "": (3.0, 40.0)}
+"""By what the products alone are quicker, and what turning costs in channels: with such instructions torch's own
+kernels are two to three times as fast, and turning, which moves memory, is not."""
 AGREED = 1e-5
 """Largest relative error of results and gradients beside the convolution itself."""
 
@@ -58,9 +61,13 @@ def winograd_for(convolution: nn.Conv2d, size: Pair) -> Winograd | None:
 
 
 def gain(convolution: nn.Conv2d, sides: Pair) -> float:
-    """How many times as fast a result of that size should come, by what was measured for 32 to 512 channels."""
+    """How many times as fast a result of that size should come, by what was measured for 32 to 512 channels.
+
+    Not measured anew: a search that is taken up after a kill has to take the same way.
+    """
     used = math.prod(sides) / math.prod(_tiles(side) * RESULT for side in sides)
-    return used * SAVING / (1 + TURNING * (1 / convolution.in_channels + 1 / convolution.out_channels))
+    saving, turning = MEASURED.get(torch.backends.cpu.get_cpu_capability(), MEASURED[""])
+    return used * saving / (1 + turning * (1 / convolution.in_channels + 1 / convolution.out_channels))
 
 
 def _agree(short: Winograd, convolution: nn.Conv2d, size: Pair) -> bool:

@@ -14,6 +14,12 @@ from robustcnn.fast.view import CoarseView, FastView, fast_view
 from robustcnn.fast.winograd import TILES, Winograd, gain, winograd_for
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor for whose instructions no kernel of torch's is quick enough."""
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX2")
+
+
 def convolution(channels: int = 5, results: int = 7, **options: object) -> nn.Conv2d:
     with global_seed(0):
         return nn.Conv2d(channels, results, 3, **options).requires_grad_(False)  # type: ignore[arg-type]
@@ -85,6 +91,15 @@ def test_it_pays_the_more_the_more_channels_there_are_and_the_less_is_cut_off() 
     narrow, wide = nn.Conv2d(64, 64, 3), nn.Conv2d(512, 512, 3)
     assert 1 < gain(narrow, (16, 16)) < gain(wide, (16, 16)) < 144 / 36
     assert gain(wide, (13, 13)) < gain(wide, (15, 15)) < gain(wide, (16, 16))
+
+
+def test_where_the_usual_way_is_quick_only_the_widest_layers_go_the_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    taken = {
+        (channels, side): winograd_for(convolution(channels, channels, padding=1), (side, side)) is not None
+        for channels, side in ((64, 16), (128, 16), (256, 8), (512, 7), (512, 4))
+    }
+    assert [each for each, short in taken.items() if short] == [(512, 4)]
 
 
 def test_a_layer_that_does_more_than_convolve_keeps_its_way() -> None:
