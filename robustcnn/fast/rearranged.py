@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from robustcnn.core.conv_arithmetic import Pair
 from robustcnn.core.layer_kinds import Settling
 from robustcnn.core.runtime import first_line
+from robustcnn.core.tanh import TanhBySigmoid
 from robustcnn.fast.layers import InputConvolution, ScaleShift, WholeMap, scale_and_shift
 from robustcnn.fast.winograd import winograd_for
 
@@ -26,11 +27,11 @@ class Arrangement:
     """Batch norms taken into the convolutions that stand before them, or one pass each, or as they are."""
     in_place: bool = True
     """Rectifiers that write into their input."""
-    convolutions: bool = True
-    """Other layers for the first convolution, and for those that see all of their map at once."""
+    others: bool = True
+    """Other layers for the first convolution, for those that see all of their map at once, and for tangents."""
 
 
-WHOLE, BARE = Arrangement(), Arrangement(norms="kept", in_place=False, convolutions=False)
+WHOLE, BARE = Arrangement(), Arrangement(norms="kept", in_place=False, others=False)
 BETWEEN = (
     Arrangement(norms="scaled"),
     Arrangement(in_place=False),
@@ -47,10 +48,11 @@ def rearranged(
     view = copied(model)
     for module in list(view.modules()):
         _rearrange_children(module, arrangement)
-    if arrangement.convolutions:
+    if arrangement.others:
         _replace_whole_map_convolutions(view, probe)
         if not next(view.parameters(), torch.empty(0)).is_cuda:
             _replace_input_convolution(view)
+            _replace_tangents(view)
     return view.to(memory_format=layout)
 
 
@@ -122,6 +124,13 @@ def _replace_whole_map_convolutions(view: nn.Module, probe: Tensor) -> None:
     for parent, name, convolution, size in _convolutions(view, probe):
         if convolution.groups == 1 and convolution.padding == (0, 0) and size == convolution.kernel_size:
             setattr(parent, name, WholeMap(convolution))
+
+
+def _replace_tangents(view: nn.Module) -> None:
+    for parent in list(view.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.Tanh and not _has_hooks(child):
+                setattr(parent, name, TanhBySigmoid())
 
 
 def shorten_convolutions(view: nn.Module, probe: Tensor) -> list[tuple[nn.Module, str, nn.Conv2d]]:

@@ -14,7 +14,7 @@ def kth_largest(values: Tensor, which: Tensor | int) -> Tensor:
     """The entry of each row (N, D) that so many, or so many in each row (N,), are at least as large as: (N, 1)."""
     columns = values.shape[1]
     if _is_numpys(values):
-        ascending = torch.from_numpy(np.sort(values.numpy(), axis=1))
+        ascending = torch.from_numpy(np.sort(values.detach().numpy(), axis=1))
         return ascending[:, columns - which, None] if isinstance(which, int) else _entry(ascending, columns - which)
     if isinstance(which, int):
         return values.topk(which, dim=1).values[:, -1:]
@@ -26,7 +26,7 @@ def falling(values: Tensor) -> tuple[Tensor, Tensor]:
     if not _is_numpys(values) or values.dtype != torch.float32:
         return values.sort(dim=1, descending=True)
     # The bits of such numbers are in their order. Turned over, the least is the greatest; the place comes after.
-    keys = values.view(torch.int32).bitwise_not().long().bitwise_left_shift_(INDEX)
+    keys = values.detach().view(torch.int32).bitwise_not().long().bitwise_left_shift_(INDEX)
     keys |= torch.arange(values.shape[1])
     ordered = torch.from_numpy(np.sort(keys.numpy(), axis=1))
     greatest = ordered.bitwise_right_shift(INDEX).int().bitwise_not_().view(torch.float32)

@@ -43,3 +43,9 @@ def test_the_kth_largest_is_torchs(kind: str) -> None:
         assert torch.equal(kth_largest(mine, which).as_subclass(Tensor), ordered.gather(1, which[:, None] - 1))
         for every in {1, rows.shape[1]}:
             assert torch.equal(kth_largest(mine, every).as_subclass(Tensor), ordered[:, every - 1, None])
+
+
+def test_what_wants_a_gradient_is_ordered_too() -> None:
+    rows = ROWS["different"].clone().requires_grad_()
+    assert torch.equal(kth_largest(rows, 3), kth_largest(rows.detach(), 3))
+    assert torch.equal(falling(rows)[0], falling(rows.detach())[0])
