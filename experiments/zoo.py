@@ -19,7 +19,7 @@ from textbook import compare  # noqa: E402
 from zoo import names, network, others_warnings, parameters, pictures  # noqa: E402
 
 PAGE = HERE.parent / "docs" / "zoo.md"
-RULE = "Rule of comparison: 5."
+RULE = "Rule of comparison: 6."
 """Raised whenever `compare` or the pictures change: the rows of a page with another number are made anew."""
 HEAD = f"""# Other people's networks
 
