@@ -57,7 +57,11 @@ def row(name: str) -> str:
 def rows_so_far() -> dict[str, str]:
     page = PAGE.read_text() if PAGE.exists() else ""
     lines = page.splitlines() if RULE in page else []
-    return {line.split(" | ")[0].removeprefix("| "): line for line in lines if line.startswith("| ")}
+    return {
+        line.split(" | ")[0].removeprefix("| "): line
+        for line in lines
+        if line.startswith("| ") and "| way |" not in line
+    }
 
 
 def page(rows: dict[str, str], listed: list[str]) -> str:
