@@ -1,5 +1,7 @@
 """How robust is this CNN, and can I trust the number?"""
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from robustcnn.models import build, describe
     from robustcnn.models.checkpoint import load as load_checkpoint
     from robustcnn.train import FitConfig, OptimConfig, fit
+
+# torch's threads wait for each other in busy loops of milliseconds: where another process needs one of the cores, small
+# networks took fifty times as long. It is read when torch is loaded, and what the user has set counts.
+if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # The public names and where they live, fetched on first use: `robustcnn --help` need not wait for torch.
 _HOMES = {
