@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from robustcnn.train import FitConfig, OptimConfig, fit
 
 # torch's threads wait for each other in busy loops of milliseconds: where another process needs one of the cores, small
-# networks took fifty times as long. It is read when torch is loaded, and what the user has set counts.
+# networks took forty times as long. It is read when torch is loaded, and what the user has set counts.
 if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
