@@ -80,7 +80,7 @@ class Closest:
         self._claimed, self._claimed_distance = self._best, self._distance
 
     def absorb(self, part: Closest, chosen: Tensor) -> None:
-        """Keep what a search over copies of the examples `chosen` (indices), one or several of each, found nearer."""
+        """Keep what a search over the examples `chosen` (indices), or over several copies of them, found nearer."""
         best, distance, found = self.best.clone(), self._distance.clone(), part.best
         nearest = part._distance.view(-1, len(chosen)).argmin(0) * len(chosen)
         rows = nearest + torch.arange(len(chosen), device=chosen.device)

@@ -18,6 +18,7 @@ class View(nn.Module):
     """A way of ours to look at a model; `chunk` is how many images are best looked at together."""
 
     compiled = False
+    """Whether torch's compiler has worked on it."""
 
     def __init__(self, *, chunk: int | None = None) -> None:
         super().__init__()

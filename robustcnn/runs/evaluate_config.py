@@ -89,7 +89,7 @@ class EvaluateConfig:
     batch_size: int | Literal["auto"] = "auto"
     """Images looked at together in a search; auto finds a size that suits the machine."""
     compile: Compile = "auto"
-    """Compile the model that is searched with; auto does so on a GPU where the work is long enough to pay."""
+    """Compile the model that is searched with, and attacks' steps; auto: on a GPU where the work is long enough."""
     source: SourceConfig = field(default_factory=SourceConfig)
     """Of models that come from elsewhere."""
     pool: PoolConfig = field(default_factory=PoolConfig)

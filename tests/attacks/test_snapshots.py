@@ -72,36 +72,26 @@ def search(attack: Attack, victim: tuple[nn.Module, Tensor, Tensor], norm: NormN
         return craft(attack, prepare(model, images, labels), images, labels, threat, generator=generator)
 
 
+SIDE_BY_SIDE: list[Attack] = [APGD(steps=10, restarts=2), FAB(steps=5, targets=3, stop=True)]
+CASES = [(attack, norm, False) for attack in ATTACKS for norm in ("linf", "l1")]
+CASES += [(attack, "linf", True) for attack in SIDE_BY_SIDE]
+
+
 @pytest.mark.filterwarnings("ignore:AutoAttack runs without Square")
-@pytest.mark.parametrize("norm", ["linf", "l1"])
-@pytest.mark.parametrize("attack", ATTACKS, ids=repr)
+@pytest.mark.parametrize(("attack", "norm", "beside"), CASES, ids=repr)
 def test_a_search_that_dies_wherever_it_was_written_ends_at_the_same_bytes(
     attack: Attack,
     norm: NormName,
+    beside: bool,
     victim: tuple[nn.Module, Tensor, Tensor],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if norm == "l1" and isinstance(attack, Square):
         pytest.skip("Square knows no l1")
-    dies_anywhere(attack, norm, victim, tmp_path, monkeypatch)
-
-
-@pytest.mark.parametrize("attack", [APGD(steps=10, restarts=2), FAB(steps=5, targets=3, stop=True)], ids=repr)
-def test_searches_side_by_side_do_too(
-    attack: Attack, victim: tuple[nn.Module, Tensor, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("robustcnn.attacks.side_by_side.HOSTS", set[str]())
-    dies_anywhere(attack, "linf", victim, tmp_path, monkeypatch)
-
-
-def dies_anywhere(
-    attack: Attack,
-    norm: NormName,
-    victim: tuple[nn.Module, Tensor, Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    if beside:
+        # As on a device, where searches run side by side.
+        monkeypatch.setattr("robustcnn.attacks.side_by_side.HOSTS", set[str]())
     whole, looks = search(attack, victim, norm, None), [0]
     stop = [10**9]
 

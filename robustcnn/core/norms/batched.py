@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robustcnn.core.norms.norm import Bounds, Radius
+from robustcnn.core.norms.norm import Radius
 from robustcnn.core.norms.sorted_root import SEARCHED
 from robustcnn.core.rows import drawn
 
@@ -74,19 +74,8 @@ def signs(shape: tuple[int, ...], like: Tensor, generator: torch.Generator) -> T
     return (2 * drawn - 1).to(like.device, like.dtype)
 
 
-def size_and_room(change: Tensor, images: Tensor, origin: Tensor, bounds: Bounds) -> tuple[Tensor, Tensor]:
-    """How far each pixel has moved, and how much of that is within bounds."""
-    return change.abs(), images.clamp(*bounds).sub_(origin).abs_()
-
-
 def ascend(current: Tensor, uphill: Tensor, length: Radius) -> Tensor:
     """`current` and steps so long."""
     if isinstance(length, Tensor):
         return torch.addcmul(current, uphill, length)
     return torch.add(current, uphill, alpha=length)
-
-
-def dot(first: Tensor, second: Tensor) -> Tensor:
-    """Sum of the products of each example's entries, shaped (N, 1, ...)."""
-    product: Tensor = torch.linalg.vecdot(first.flatten(1), second.flatten(1))
-    return per_example(product, first)

@@ -16,7 +16,6 @@ from robustcnn.core.norms.batched import (
     length_of,
     per_example,
     pick,
-    size_and_room,
     sum_of,
 )
 from robustcnn.core.norms.norm import Bounds, Norm, Projector, Radius
@@ -111,7 +110,8 @@ _HALVINGS = 16
 def _nearest_by_search(images: Tensor, *, origin: Tensor, radius: Radius, bounds: Bounds) -> Tensor:
     """Sizes shrink, then signs come back; who is inside already stays."""
     change, precision = images - origin, torch.finfo(images.dtype)
-    size, room = size_and_room(change, images, origin, bounds)
+    # How far each pixel has moved, and how much of that is within bounds.
+    size, room = change.abs(), images.clamp(*bounds).sub_(origin).abs_()
     kept = _soft(size, room, _by_search(size, room, radius))
     goal = radius * (1 - 2 * precision.eps)
     kept = kept.mul_((goal / sum_of(kept).clamp_min_(precision.tiny)).clamp_max_(1))

@@ -33,10 +33,11 @@ class L2(Norm):
         goal = rounded_down(radius, origin, bounds)
         if not isinstance(goal, Tensor) and math.isinf(goal):
             return lambda images: images.clamp(*bounds)
+        aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
         if origin.device.type in SEARCHED:
-            return partial(_nearest_by_search, origin=origin, radius=radius, goal=goal, bounds=bounds)
+            return partial(_nearest_by_search, origin=origin, radius=radius, aim=aim, bounds=bounds)
         least, most = (bound - origin for bound in bounds)
-        aim, one = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal, origin.new_ones(())
+        one = origin.new_ones(())
         return lambda images: _nearest_by_order(images, origin, least, most, aim, one, *bounds)
 
     def steepest(self, gradient: Tensor, share: float | Tensor) -> Tensor:  # noqa: ARG002
@@ -88,11 +89,10 @@ def _unit(gradient: Tensor) -> Tensor:
     return gradient / dual_length(gradient, 2).clamp_min_(torch.finfo(gradient.dtype).tiny)
 
 
-def _nearest_by_search(images: Tensor, *, origin: Tensor, radius: Radius, goal: Radius, bounds: Bounds) -> Tensor:
-    """clip(origin + t (images - origin)) for the greatest t in [0, 1] that is no farther than the goal."""
+def _nearest_by_search(images: Tensor, *, origin: Tensor, radius: Radius, aim: Radius, bounds: Bounds) -> Tensor:
+    """clip(origin + t (images - origin)) for the greatest t in [0, 1] whose squared distance is at most the aim."""
     change, reach = images - origin, images.clamp(*bounds).sub_(origin)
     inside = length_of(reach, 2) <= radius
-    aim = (goal * goal).flatten(1) if isinstance(goal, Tensor) else goal * goal
     root = _by_search(change.flatten(1).square_(), reach.flatten(1).square_(), aim).sqrt_()
     # Inside already: every bit stays. (lerp, because origin + 1 * (images - origin) is not quite images.)
     share = per_example(root, images).masked_fill_(inside, 1)

@@ -57,7 +57,7 @@ def test_an_example_gets_the_same_bits_in_any_company(norm: str, radius: float, 
 
 @pytest.mark.parametrize(("norm", "radius", "most"), [("l2", 2.0, 6), ("l1", 12.0, 12)])
 def test_searching_takes_few_rounds(norm: str, radius: float, most: int) -> None:
-    # Black and white pixels that are a step away, most of which the bounds cut: where l1 once took 22 rounds.
+    # A sparse step from the sphere, as AutoPGD takes it: l1 once took 22 rounds.
     origin = torch.rand(64, 3, 32, 32, generator=seeded(0))
     change = torch.randn(origin.shape, generator=seeded(1)) / 50
     step = NORMS[norm].steepest(torch.randn(origin.shape, generator=seeded(2)), 0.01)
